@@ -1,0 +1,163 @@
+"""The one function a worker runs: a batch of hyperparameters in, fits, decompositions and losses out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmm_core import _kernels
+from mmm_core.adstock import KIND_CODES
+from mmm_core.errors import RangeError, ShapeError
+from mmm_core.types import Adstock, CandidateBatch, FloatArray, IntArray, InterceptRule, ModelProblem
+
+INTERCEPT_CODES = {
+    InterceptRule.NON_NEGATIVE: _kernels.NON_NEGATIVE,
+    InterceptRule.UNCONSTRAINED: _kernels.UNCONSTRAINED,
+    InterceptRule.NONE: _kernels.NO_INTERCEPT,
+}
+
+# parameter: (low, low is allowed, high, high is allowed)
+LIMITS = {
+    "alpha": (0.0, False, 10.0, False),
+    "gamma": (0.0, False, 1.0, True),
+    "theta": (0.0, True, 1.0, False),
+    "shape": (0.0, True, 20.0, False),
+    "scale": (0.0, True, 1.0, True),
+    "train_size": (0.1, False, 1.0, True),
+    "lambda_hp": (0.0, True, 1.0, True),
+    "penalty": (0.0, True, 1.0, True),
+}
+
+
+def parameter_of(name: str) -> str:
+    """The kind of a hyperparameter: ``tv_theta`` is a theta, ``lambda_hp`` itself."""
+    return name if name in LIMITS else name.rpartition("_")[2]
+
+
+def within_limits(parameter: str, value: float) -> bool:
+    """Whether a value is legal for this kind of hyperparameter."""
+    low, low_allowed, high, high_allowed = LIMITS[parameter]
+    above = value >= low if low_allowed else value > low
+    below = value <= high if high_allowed else value < high
+    return above and below
+
+
+def describe_limits(parameter: str) -> str:
+    """The legal range in words, for messages: ``0 <= theta < 1``."""
+    low, low_allowed, high, high_allowed = LIMITS[parameter]
+    return f"{low:g} {'<=' if low_allowed else '<'} {parameter} {'<=' if high_allowed else '<'} {high:g}"
+
+
+def media_parameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
+    """(N, M, 4): alpha, gamma, then theta and 0, or shape and scale, of each medium."""
+    position = {name: i for i, name in enumerate(problem.hyperparameter_names)}
+    out = np.zeros((len(hyperparameters), len(problem.media), 4))
+    for m, medium in enumerate(problem.media):
+        for p, parameter in enumerate(("alpha", "gamma", *problem.adstock.parameters)):
+            out[:, m, p] = hyperparameters[:, position[f"{medium}_{parameter}"]]
+    return out
+
+
+def split_rows(problem: ModelProblem, train_size: FloatArray) -> tuple[IntArray, IntArray]:
+    """(n_train, n_val) of each candidate: the first rows of the window train, the next validate, the rest test.
+
+    n_train = floor(1 + (W - 1) p), n_val = floor((1 - p) / 2 * W); p = 1 trains on everything.
+    Source: Robyn 3.12.1, model.R, robyn_mmm.
+    """
+    w = problem.n_window
+    n_train = np.floor(1 + (w - 1) * train_size).astype(np.int64)
+    n_val = np.floor((1 - train_size) / 2 * w).astype(np.int64)
+    everything = train_size >= 1
+    return np.where(everything, w, n_train), np.where(everything, 0, n_val)
+
+
+def penalty_factors(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
+    """(N, K) penalty factor of each column, 1 unless they are searched."""
+    if not problem.penalty_factors:
+        return np.ones((len(hyperparameters), len(problem.columns)))
+    return np.ascontiguousarray(hyperparameters[:, -len(problem.columns) :])
+
+
+def check_hyperparameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
+    """A contiguous (N, H) matrix whose every value is legal, or an error that names row and column."""
+    values = np.ascontiguousarray(hyperparameters, dtype=np.float64)
+    names = problem.hyperparameter_names
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise ShapeError(f"hyperparameters have shape {values.shape}, expected (N, {len(names)})")
+    for j, name in enumerate(names):
+        parameter = parameter_of(name)
+        low, low_allowed, high, high_allowed = LIMITS[parameter]
+        column = values[:, j]
+        legal = (column >= low if low_allowed else column > low) & (
+            column <= high if high_allowed else column < high
+        )
+        if not legal.all():
+            row = int(np.flatnonzero(~legal)[0])
+            raise RangeError(
+                f"row {row + 1}: {name} is {column[row]:g}, expected {describe_limits(parameter)}"
+            )
+    train_size = values[:, names.index("train_size")]
+    if not problem.time_series_validation and (train_size != 1).any():
+        raise RangeError("train_size below 1 needs time-series validation to be on")
+    return values
+
+
+def evaluate_candidates(
+    problem: ModelProblem, hyperparameters: FloatArray, penalty: FloatArray | None = None
+) -> CandidateBatch:
+    """Fit, decompose and judge N candidates: adstock on all T rows, window, Hill, bounded ridge, decomposition, losses.
+
+    Every number is that of glmnet's own coordinate descent (see ``ridge``), so results agree with R Robyn to rounding.
+
+    Args:
+        problem: the data.
+        hyperparameters: shape (N, H), columns in the order of ``problem.hyperparameter_names``, each in its LIMITS.
+        penalty: shape (N,), the glmnet-scaled lambda itself instead of the one that lambda_hp stands for (to rebuild
+            a saved model, whose lambda is absolute).
+    Returns:
+        CandidateBatch in the order of the rows.
+    Raises:
+        ShapeError, RangeError: hyperparameters do not fit the problem or lie outside their limits.
+    Source: Robyn 3.12.1, model.R, robyn_iterations and model_decomp.
+    """
+    values = check_hyperparameters(problem, hyperparameters)
+    names = problem.hyperparameter_names
+    lambda_min, lambda_max = problem.lambda_range
+    if penalty is None:
+        penalty = lambda_min + (lambda_max - lambda_min) * values[:, names.index("lambda_hp")]
+    n, k = len(values), len(problem.columns)
+    n_train, n_val = split_rows(problem, values[:, names.index("train_size")])
+    losses = np.empty((n, _kernels.N_LOSSES))
+    coefs, contributions = np.empty((n, k)), np.empty((n, k))
+    effect_shares = np.empty((n, problem.n_paid))
+    statuses = np.empty(n, dtype=np.int64)
+    _kernels.evaluate_batch(
+        KIND_CODES[problem.adstock],
+        INTERCEPT_CODES[problem.intercept],
+        problem.zero_penalty,
+        problem.outcome,
+        problem.design,
+        problem.first_media,
+        problem.n_paid,
+        problem.spend_share,
+        problem.start,
+        problem.stop,
+        problem.lower,
+        problem.upper,
+        problem.trend_column,
+        media_parameters(problem, values),
+        n_train,
+        n_val,
+        np.ascontiguousarray(penalty, dtype=np.float64),
+        penalty_factors(problem, values),
+        losses,
+        coefs,
+        contributions,
+        effect_shares,
+        statuses,
+    )
+    return CandidateBatch(values, np.asarray(penalty), losses, coefs, contributions, effect_shares, statuses)
+
+
+def adstock_parameters(kind: Adstock, values: FloatArray) -> tuple[float, ...]:
+    """(theta,) or (shape, scale) from one row of ``media_parameters``."""
+    return tuple(float(v) for v in values[2 : 2 + len(kind.parameters)])

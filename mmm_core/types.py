@@ -1,0 +1,361 @@
+"""The frozen bundles that travel: the problem (data), candidates (asked), results (evaluated), models (selected)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_core.errors import LabelError, RangeError, ShapeError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+DateArray = NDArray[np.datetime64]
+
+
+class Adstock(StrEnum):
+    """How an exposure is carried into later periods."""
+
+    GEOMETRIC = "geometric"
+    WEIBULL_CDF = "weibull_cdf"
+    WEIBULL_PDF = "weibull_pdf"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of its hyperparameters, in the order kernels take them."""
+        return ("theta",) if self is Adstock.GEOMETRIC else ("shape", "scale")
+
+
+class InterceptRule(StrEnum):
+    """Sign rule of the intercept: non_negative refits without one where it would be negative."""
+
+    NON_NEGATIVE = "non_negative"
+    UNCONSTRAINED = "unconstrained"
+    NONE = "none"
+
+
+class Role(StrEnum):
+    """What a design column is."""
+
+    BASELINE = "baseline"
+    CONTEXT = "context"
+    PAID = "paid"
+    ORGANIC = "organic"
+
+
+class OutcomeKind(StrEnum):
+    """Revenue is judged by ROAS (outcome per spend), conversions by CPA (spend per outcome)."""
+
+    REVENUE = "revenue"
+    CONVERSION = "conversion"
+
+    @property
+    def efficiency(self) -> str:
+        """Name of the efficiency metric: roas or cpa."""
+        return "roas" if self is OutcomeKind.REVENUE else "cpa"
+
+
+class FitStatus(StrEnum):
+    """How the fit of one candidate ended; travels with the candidate instead of an exception."""
+
+    OK = "ok"
+    MAX_SWEEPS = "max_sweeps"
+    ALL_MEDIA_ZERO = "all_media_zero"
+
+
+# Position = the code that kernels return.
+FIT_STATUSES = (FitStatus.OK, FitStatus.MAX_SWEEPS, FitStatus.ALL_MEDIA_ZERO)
+
+
+def read_only(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
+    """A C-contiguous copy that cannot be written.
+
+    Read-only on purpose, not only for safety: arrays that come back from a Ray object store are read-only, and numba
+    compiles a second version of every kernel for an array whose writability differs.
+    """
+    array = np.array(values, dtype=dtype, order="C", copy=True)
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class ModelProblem:
+    """Everything a candidate needs to know about the data: one bundle, shared once with every worker.
+
+    Attributes:
+        dates: (T,) datetime64[D], first day of each period, ascending and regular.
+        outcome: (T,) the KPI, in its own unit per period.
+        columns: K labels; a medium's column carries the name of its channel.
+        roles: K roles, in the order baseline, context, paid, organic.
+        design: (K, T) raw columns before adstock; a channel modelled on exposure is scaled to currency.
+        spend: (P, T) currency per period, in the order of the paid columns.
+        lower, upper: (K,) bounds of the coefficients, original units.
+        start, stop: rows [start, stop) are the modelling window.
+        adstock, intercept, outcome_kind: see the enumerations.
+        time_series_validation: split the window in train, validation and test by ``train_size``.
+        penalty_factors: every column has a searched penalty factor.
+        zero_penalty: inflate DecompRSSD by the share of paid channels without effect.
+    """
+
+    dates: DateArray
+    outcome: FloatArray
+    columns: tuple[str, ...]
+    roles: tuple[Role, ...]
+    design: FloatArray
+    spend: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    start: int
+    stop: int
+    adstock: Adstock = Adstock.GEOMETRIC
+    intercept: InterceptRule = InterceptRule.NON_NEGATIVE
+    outcome_kind: OutcomeKind = OutcomeKind.REVENUE
+    time_series_validation: bool = False
+    penalty_factors: bool = False
+    zero_penalty: bool = True
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        set_field(self, "dates", read_only(self.dates, "datetime64[D]"))
+        for name in ("outcome", "design", "spend", "lower", "upper"):
+            set_field(self, name, read_only(getattr(self, name)))
+        set_field(self, "columns", tuple(self.columns))
+        set_field(self, "roles", tuple(Role(role) for role in self.roles))
+        set_field(self, "adstock", Adstock(self.adstock))
+        set_field(self, "intercept", InterceptRule(self.intercept))
+        set_field(self, "outcome_kind", OutcomeKind(self.outcome_kind))
+        self._check()
+
+    def _check(self) -> None:
+        t, k = len(self.outcome), len(self.columns)
+        expected = {
+            "dates": (t,),
+            "design": (k, t),
+            "spend": (self.n_paid, t),
+            "lower": (k,),
+            "upper": (k,),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ShapeError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        if len(self.roles) != k:
+            raise ShapeError(f"{len(self.roles)} roles for {k} columns")
+        if len(set(self.columns)) != k:
+            raise LabelError("design columns have duplicate names")
+        order = list(Role)
+        if sorted(self.roles, key=order.index) != list(self.roles):
+            raise LabelError("design columns must come in the order baseline, context, paid, organic")
+        if not 0 <= self.start < self.stop <= t:
+            raise RangeError(f"window rows [{self.start}, {self.stop}) lie outside the {t} rows of data")
+        if self.n_paid == 0:
+            raise LabelError("a problem needs at least one paid channel")
+        for name in ("outcome", "design", "spend"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise RangeError(f"{name} must be finite")
+        if (self.design[self.first_media :] < 0).any():
+            raise RangeError("exposures must not be negative")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Arrays from an object store come back read-only and are taken as they are, without a copy; from a plain
+        # pickle they come back writable.
+        for name, value in state.items():
+            if isinstance(value, np.ndarray) and value.flags.writeable:
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_periods(self) -> int:
+        """T."""
+        return len(self.outcome)
+
+    @property
+    def n_window(self) -> int:
+        """W."""
+        return self.stop - self.start
+
+    @property
+    def window(self) -> slice:
+        """Rows of the modelling window."""
+        return slice(self.start, self.stop)
+
+    @cached_property
+    def n_paid(self) -> int:
+        """P."""
+        return self.roles.count(Role.PAID)
+
+    @cached_property
+    def first_media(self) -> int:
+        """Position of the first medium among the columns; media stand at the end."""
+        return sum(role in (Role.BASELINE, Role.CONTEXT) for role in self.roles)
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """M names: paid channels, then organic ones."""
+        return self.columns[self.first_media :]
+
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """P names of the paid channels."""
+        return self.media[: self.n_paid]
+
+    @cached_property
+    def trend_column(self) -> int:
+        """Position of the baseline's trend, -1 if there is none (its bounds depend on its sign)."""
+        for j, (name, role) in enumerate(zip(self.columns, self.roles, strict=True)):
+            if name == "trend" and role is Role.BASELINE:
+                return j
+        return -1
+
+    @cached_property
+    def total_spend(self) -> FloatArray:
+        """(P,) spend over the window."""
+        return read_only(self.spend[:, self.window].sum(axis=1))
+
+    @cached_property
+    def spend_share(self) -> FloatArray:
+        """(P,) share of each paid channel in the spend of the window."""
+        return read_only(self.total_spend / self.total_spend.sum())
+
+    @cached_property
+    def lambda_range(self) -> tuple[float, float]:
+        """(lambda_min, lambda_max): the span of the ridge penalty.
+
+        lambda_max = 0.1 * max_j |sum_i z_ij y_i| / (0.001 n) over ALL rows of the raw columns, z standardised with
+        divisor n, y as it is; lambda_min = 1e-4 of it. Source: Robyn 3.12.1, model.R, lambda_seq and robyn_mmm.
+        """
+        centred = self.design - self.design.mean(axis=1, keepdims=True)
+        sd = np.sqrt((centred**2).mean(axis=1))
+        constant = np.ptp(self.design, axis=1) == 0
+        products = np.abs((centred * self.outcome).sum(axis=1))
+        ratios = np.where(constant, 0.0, products / np.where(constant, 1.0, sd))
+        top = 0.1 * float(ratios.max()) / (0.001 * self.n_periods)
+        return 0.0001 * top, top
+
+    @cached_property
+    def hyperparameter_names(self) -> tuple[str, ...]:
+        """H names in the fixed order of every hyperparameter matrix.
+
+        Media hyperparameters alphabetically, then train_size, lambda_hp and, with penalty factors, the penalties in
+        column order (Robyn's order of the search vector; train_size is 1 without validation).
+        """
+        per_medium = ("alpha", "gamma", *self.adstock.parameters)
+        names = sorted(f"{medium}_{parameter}" for medium in self.media for parameter in per_medium)
+        names += ["train_size", "lambda_hp"]
+        if self.penalty_factors:
+            names += [f"{column}_penalty" for column in self.columns]
+        return tuple(names)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in the problem, hex."""
+        h = hashlib.sha256()
+        for f in fields(self):
+            value = getattr(self, f.name)
+            h.update(f.name.encode())
+            if isinstance(value, np.ndarray):
+                h.update(str(value.dtype).encode() + str(value.shape).encode() + value.tobytes())
+            else:
+                h.update(repr(value if not isinstance(value, StrEnum) else str(value)).encode())
+        return h.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateBatch:
+    """Results of N candidates, as arrays in the order asked.
+
+    ``nrmse`` is the search's objective: validation NRMSE with time-series validation, else the training one. Values
+    of parts that do not exist are NaN; ``decomp_rssd`` is infinite where no paid channel has any effect.
+    """
+
+    hyperparameters: FloatArray  # (N, H)
+    penalty: FloatArray  # (N,) lambda, glmnet-scaled
+    losses: FloatArray  # (N, len(LOSS_COLUMNS))
+    coefs: FloatArray  # (N, K) original units
+    contributions: FloatArray  # (N, K) sums over the window
+    effect_shares: FloatArray  # (N, P)
+    statuses: IntArray  # (N,) codes, see FIT_STATUSES
+
+    def __len__(self) -> int:
+        return len(self.penalty)
+
+    def __getitem__(self, rows: slice | IntArray | Sequence[int]) -> CandidateBatch:
+        return CandidateBatch(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def loss(self, name: str) -> FloatArray:
+        """(N,) one of LOSS_COLUMNS."""
+        return self.losses[:, LOSS_COLUMNS.index(name)]
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[CandidateBatch]) -> CandidateBatch:
+        """Batches after one another, as one."""
+        return cls(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)))
+
+
+LOSS_COLUMNS = (
+    "nrmse",
+    "nrmse_train",
+    "nrmse_val",
+    "nrmse_test",
+    "decomp_rssd",
+    "mape",
+    "rsq_train",
+    "rsq_val",
+    "rsq_test",
+    "intercept",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """One evaluated candidate, enough (with its problem) to take apart, score and plan with."""
+
+    candidate: str  # "3_120": trial, iteration
+    hyperparameters: FloatArray  # (H,)
+    penalty: float  # lambda, glmnet-scaled
+    intercept: float
+    coefs: FloatArray  # (K,)
+
+
+@dataclass(frozen=True, eq=False)
+class MediaTransform:
+    """Adstock and Hill of every medium with one candidate's hyperparameters, over the window."""
+
+    adstocked: FloatArray  # (M, W) what enters the Hill curve
+    own_weight: FloatArray  # (M,) weight of an exposure's own period in its adstock (1 but for weibull_pdf)
+    inflexion: FloatArray  # (M,)
+    saturated: FloatArray  # (M, W)
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """One candidate taken apart, period by period over the window.
+
+    Columns of ``contributions`` sum, with the intercept, to ``fitted``; row sums are the candidate's contributions.
+    """
+
+    fitted: FloatArray  # (W,)
+    contributions: FloatArray  # (K, W)
+    immediate: FloatArray  # (M, W) a medium's contribution less its carryover part
+    carryover: FloatArray  # (M, W) what the carried-over exposure alone would bring
+
+
+@dataclass(frozen=True)
+class ChannelCurve:
+    """Response of one medium in one model: coef * hill(adstock(exposure), alpha, inflexion), per period."""
+
+    channel: str
+    coef: float
+    alpha: float
+    gamma: float
+    inflexion: float
+    adstock: Adstock
+    adstock_parameters: tuple[float, ...]  # (theta,) or (shape, scale)
