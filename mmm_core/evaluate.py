@@ -7,6 +7,7 @@ import numpy as np
 from mmm_core import _kernels
 from mmm_core.adstock import KIND_CODES
 from mmm_core.errors import RangeError, ShapeError
+from mmm_core.limits import LIMITS, describe_limits, parameter_of
 from mmm_core.types import Adstock, CandidateBatch, FloatArray, IntArray, InterceptRule, ModelProblem
 
 INTERCEPT_CODES = {
@@ -14,38 +15,6 @@ INTERCEPT_CODES = {
     InterceptRule.UNCONSTRAINED: _kernels.UNCONSTRAINED,
     InterceptRule.NONE: _kernels.NO_INTERCEPT,
 }
-
-# parameter: (low, low is allowed, high, high is allowed)
-LIMITS = {
-    "alpha": (0.0, False, 10.0, False),
-    "gamma": (0.0, False, 1.0, True),
-    "theta": (0.0, True, 1.0, False),
-    "shape": (0.0, True, 20.0, False),
-    "scale": (0.0, True, 1.0, True),
-    "train_size": (0.1, False, 1.0, True),
-    "lambda_hp": (0.0, True, 1.0, True),
-    "penalty": (0.0, True, 1.0, True),
-}
-
-
-def parameter_of(name: str) -> str:
-    """The kind of a hyperparameter: ``tv_theta`` is a theta, ``lambda_hp`` itself."""
-    return name if name in LIMITS else name.rpartition("_")[2]
-
-
-def within_limits(parameter: str, value: float) -> bool:
-    """Whether a value is legal for this kind of hyperparameter."""
-    low, low_allowed, high, high_allowed = LIMITS[parameter]
-    above = value >= low if low_allowed else value > low
-    below = value <= high if high_allowed else value < high
-    return above and below
-
-
-def describe_limits(parameter: str) -> str:
-    """The legal range in words, for messages: ``0 <= theta < 1``."""
-    low, low_allowed, high, high_allowed = LIMITS[parameter]
-    return f"{low:g} {'<=' if low_allowed else '<'} {parameter} {'<=' if high_allowed else '<'} {high:g}"
-
 
 def media_parameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
     """(N, M, 4): alpha, gamma, then theta and 0, or shape and scale, of each medium."""

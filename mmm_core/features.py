@@ -1,0 +1,196 @@
+"""Trend, season, weekday, holidays and factors as columns, fitted by Prophet.
+
+Source: Robyn 3.12.1, inputs.R, prophet_decomp and set_holidays: Prophet sees ALL rows, holidays are folded to the
+period of the data, factors enter as k - 1 dummies whose effects come back as one column.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from mmm_core.errors import UserError
+from mmm_core.types import DateArray, FloatArray, read_only
+
+# Our word for a component -> the column of Prophet's forecast.
+PROPHET_COLUMNS = {
+    "trend": "trend",
+    "season": "yearly",
+    "monthly": "monthly",
+    "weekday": "weekly",
+    "holiday": "holidays",
+}
+MAX_FACTOR_COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Holiday:
+    """One holiday on one day; ``group`` is what may not be joined with others (country and year of the table)."""
+
+    day: date
+    name: str
+    group: tuple[str, ...] = ()
+
+
+def country_holidays(country: str, years: Sequence[int]) -> list[Holiday]:
+    """The public holidays of a country, from the ``holidays`` package, in order of date.
+
+    Args:
+        country: ISO 3166-1 alpha-2 code, such as DE.
+        years: calendar years.
+    Raises:
+        UserError: the country is not known.
+    """
+    import holidays
+
+    try:
+        table = holidays.country_holidays(country, years=list(years), language="en_US")
+    except NotImplementedError:
+        raise UserError(
+            f"baseline.country: {country!r} is not a country with known holidays; give a two-letter code such as DE, "
+            "or holidays: {path: ...}"
+        ) from None
+    return [Holiday(day, name, (country, str(day.year))) for day, name in sorted(table.items())]
+
+
+def fold_holidays(table: Sequence[Holiday], dates: DateArray, frequency: str) -> list[Holiday]:
+    """Move holidays to the first day of their period and join those that fall together into one.
+
+    A week starts on the weekday of the first row of the data. Names of one (period, group) are joined with ", " in
+    the order of the table, which makes a holiday of its own of every combination.
+
+    Args:
+        table: holidays by day. dates: (T,) dates of the data. frequency: daily, weekly or monthly.
+    Returns:
+        Holidays dated by period; daily data get the table as it is.
+    """
+    if frequency == "daily":
+        return list(table)
+    first_weekday = dates[0].astype(date).weekday()
+    folded: dict[tuple[date, tuple[str, ...]], list[str]] = {}
+    for holiday in table:
+        if frequency == "weekly":
+            start = holiday.day - timedelta(days=(holiday.day.weekday() - first_weekday) % 7)
+        else:
+            start = holiday.day.replace(day=1)
+        folded.setdefault((start, holiday.group), []).append(holiday.name)
+    return [Holiday(day, ", ".join(names), group) for (day, group), names in folded.items()]
+
+
+def factor_columns(name: str, levels: Sequence[str]) -> dict[str, FloatArray]:
+    """One-hot columns of a factor, k - 1 of k levels.
+
+    Levels are sorted alphabetically and the last is the baseline; of two levels the second keeps its column; of more
+    than ten the ten most frequent keep theirs.
+
+    Args:
+        name: the factor. levels: its level in each period.
+    Returns:
+        "<name>_<level>" -> (T,) of 0 and 1.
+    Source: package lares, ohse, as Robyn calls it.
+    """
+    ordered = sorted(set(levels), key=lambda level: (level.casefold(), level.swapcase()))
+    if len(ordered) == 2:
+        kept = ordered[1:]
+    elif len(ordered) > MAX_FACTOR_COLUMNS:
+        counts = Counter(levels)
+        frequent = sorted(ordered, key=lambda level: -counts[level])[:MAX_FACTOR_COLUMNS]
+        kept = [level for level in ordered if level in frequent]
+    else:
+        kept = ordered[:-1]
+    values = np.asarray(levels, dtype=object)
+    return {f"{name}_{level}": read_only(values == level) for level in kept}
+
+
+def _quiet_prophet() -> Any:
+    """The Prophet class without its chatter; what goes wrong still arrives as an exception."""
+    # By name and before the import: cmdstanpy sets its own level whenever it is first used, and prophet.plot complains
+    # at import that plotly is optional.
+    for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot"):
+        logging.getLogger(name).disabled = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from prophet import Prophet
+
+    return Prophet
+
+
+def _make_model(
+    components: Sequence[str], holidays: Sequence[Holiday], settings: Mapping[str, Any], factors: Sequence[str]
+) -> Any:
+    import pandas as pd
+
+    table = None
+    if "holiday" in components and holidays:
+        table = pd.DataFrame(
+            {"ds": pd.to_datetime([h.day for h in holidays]), "holiday": [h.name for h in holidays]}
+        )
+    arguments: dict[str, Any] = {
+        "yearly_seasonality": "season" in components,
+        "weekly_seasonality": "weekday" in components,
+        "daily_seasonality": False,
+        "uncertainty_samples": 0,  # only the point decomposition is used; sampling it costs most of a prediction
+        **settings,
+        "holidays": table,
+    }
+    try:
+        model = _quiet_prophet()(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"baseline.prophet: Prophet refuses these settings ({error})") from error
+    if "monthly" in components:
+        model.add_seasonality(name="monthly", period=30.5, fourier_order=5)
+    for column in factors:
+        model.add_regressor(column)
+    return model
+
+
+def prophet_columns(
+    dates: DateArray,
+    outcome: FloatArray,
+    components: Sequence[str],
+    holidays: Sequence[Holiday] = (),
+    factors: Mapping[str, Sequence[str]] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, FloatArray]:
+    """Fit Prophet to the outcome and return its components as columns on the outcome's scale.
+
+    Args:
+        dates: (T,). outcome: (T,).
+        components: of trend, season, monthly, weekday, holiday.
+        holidays: already folded to the period of the data.
+        factors: name -> level of each period; becomes (sum of the effects of its dummies) - (its minimum), >= 0.
+        settings: passed to Prophet, winning over our defaults.
+    Returns:
+        component or factor name -> (T,), components first, in the order given.
+    Raises:
+        UserError: Prophet refuses a setting or cannot fit.
+    """
+    import pandas as pd
+
+    dummies = {name: factor_columns(name, levels) for name, levels in (factors or {}).items()}
+    regressors = {column: values for group in dummies.values() for column, values in group.items()}
+    frame = pd.DataFrame({"ds": pd.to_datetime(dates), "y": outcome, **regressors})
+    model = _make_model(components, holidays, settings or {}, list(regressors))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model.fit(frame)
+            forecast = model.predict(frame)
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise UserError(f"baseline: Prophet cannot fit these data ({error})") from error
+    columns: dict[str, FloatArray] = {}
+    for component in components:
+        column = PROPHET_COLUMNS[component]
+        found = column in forecast
+        columns[component] = read_only(forecast[column]) if found else read_only(np.zeros(len(dates)))
+    for name, group in dummies.items():
+        effect = np.sum([forecast[column].to_numpy() for column in group], axis=0)
+        columns[name] = read_only(effect - effect.min())
+    return columns

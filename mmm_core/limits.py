@@ -1,0 +1,37 @@
+"""Legal range of every hyperparameter, in one table for specs, candidates and messages.
+
+Source: Robyn 3.12.1, inputs.R, hyper_limits.
+"""
+
+from __future__ import annotations
+
+# parameter: (low, low is allowed, high, high is allowed)
+LIMITS = {
+    "alpha": (0.0, False, 10.0, False),
+    "gamma": (0.0, False, 1.0, True),
+    "theta": (0.0, True, 1.0, False),
+    "shape": (0.0, True, 20.0, False),
+    "scale": (0.0, True, 1.0, True),
+    "train_size": (0.1, False, 1.0, True),
+    "lambda_hp": (0.0, True, 1.0, True),
+    "penalty": (0.0, True, 1.0, True),
+}
+
+
+def parameter_of(name: str) -> str:
+    """The kind of a hyperparameter: ``tv_theta`` is a theta, ``lambda_hp`` itself."""
+    return name if name in LIMITS else name.rpartition("_")[2]
+
+
+def within_limits(parameter: str, value: float) -> bool:
+    """Whether a value is legal for this kind of hyperparameter."""
+    low, low_allowed, high, high_allowed = LIMITS[parameter]
+    above = value >= low if low_allowed else value > low
+    below = value <= high if high_allowed else value < high
+    return above and below
+
+
+def describe_limits(parameter: str) -> str:
+    """The legal range in words, for messages: ``0 <= theta < 1``."""
+    low, low_allowed, high, high_allowed = LIMITS[parameter]
+    return f"{low:g} {'<=' if low_allowed else '<'} {parameter} {'<=' if high_allowed else '<'} {high:g}"

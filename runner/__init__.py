@@ -1,0 +1,29 @@
+"""Experiments of marketing mix models: from a spec and a table to selected models, intervals and a budget plan.
+
+Every command of ``mmm`` is a plain function first::
+
+    from runner import run, evaluate, allocate, report, validate, simulate
+
+Names are loaded on use, so that importing ``runner`` (and ``mmm --help``) stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_COMMANDS = ("allocate", "evaluate", "report", "run", "simulate", "track", "validate")
+
+__all__ = [*_COMMANDS, "__version__"]  # noqa: PLE0604 - the names are strings, built from the tuple above
+
+try:
+    __version__ = version("mmm-runner")
+except PackageNotFoundError:  # a checkout that was never installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _COMMANDS:
+        return import_module(f"runner.commands.{name}").run
+    raise AttributeError(f"module 'runner' has no attribute {name!r}")

@@ -1,0 +1,220 @@
+"""The run folder: the truth about one run, from which everything else can be rebuilt."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from mmm_core.errors import UserError
+from mmm_core.types import FittedModel, ModelProblem
+from runner import __version__
+from runner.dataset import MediaPanel, panel_from_table
+from runner.findings import Finding, as_records
+from runner.problem import assemble_problem
+from runner.spec import ExperimentSpec, decode
+from runner.tables import read_table, write_json, write_table, write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1
+VERSIONED = ("numpy", "scipy", "numba", "pandas", "pyarrow", "scikit-learn", "nevergrad", "prophet", "ray", "mlflow")
+
+
+class RunFolder:
+    """One run on disk. Files appear by atomic rename; ``manifest.json`` says which stages are done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # -------------------------------------------------------------------------------------------------- open, create
+
+    @classmethod
+    def create(cls, runs: Path, spec: ExperimentSpec, panel: MediaPanel, problem: ModelProblem) -> RunFolder:
+        """A new folder ``<name>-<utc timestamp>-<spec digest>`` holding spec, inputs and manifest.
+
+        Raises:
+            UserError: the folder of runs cannot be written.
+        """
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            folder = cls(_new_directory(runs, spec))
+        except OSError as error:
+            raise UserError(f"{runs}: the run folder cannot be made ({error.strerror}); choose another --runs") from error
+        write_text(folder.path / "spec.yaml", yaml.safe_dump(spec.resolved(), sort_keys=False, allow_unicode=True))
+        write_table(folder.path / "inputs" / "panel.parquet", panel_table(spec, panel))
+        write_table(folder.path / "inputs" / "design.parquet", design_table(problem))
+        folder.write_manifest(
+            {
+                "format": FORMAT,
+                "run_id": folder.run_id,
+                "experiment": spec.experiment,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "status": "running",
+                "spec_digest": spec.digest,
+                "data_digest": panel.digest,
+                "problem_digest": problem.digest,
+                "seed": spec.search.seed,
+                "versions": versions(),
+                "machine": machine(),
+                "stages": {},
+            }
+        )
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run folder; UserError when it is none."""
+        path = Path(path)
+        if not path.is_dir():
+            raise UserError(f"{path}: there is no such run folder; mmm run prints the path of the one it makes")
+        folder = cls(path)
+        for name in ("manifest.json", "spec.yaml", "inputs/panel.parquet", "inputs/design.parquet"):
+            if not (path / name).is_file():
+                raise UserError(f"{path}: not a run folder, {name} is missing; give a folder that mmm run made")
+        try:
+            found = folder.manifest().get("format")
+        except (json.JSONDecodeError, AttributeError):
+            raise UserError(f"{path}: manifest.json is damaged; run the experiment again") from None
+        if found != FORMAT:
+            raise UserError(f"{path}: made in format {found}, this version reads format {FORMAT}")
+        return folder
+
+    # --------------------------------------------------------------------------------------------------------- facts
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    def manifest(self) -> dict[str, Any]:
+        """Versions, digests, seeds, machine, status of each stage."""
+        manifest: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        return manifest
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
+        write_json(self.path / "manifest.json", manifest)
+
+    def set_stage(self, stage: str, status: str, message: str = "") -> None:
+        """Note how far a stage is: running, done or failed."""
+        manifest = self.manifest()
+        manifest["stages"][stage] = {"status": status, **({"message": message} if message else {})}
+        self.write_manifest(manifest)
+
+    def set_status(self, status: str) -> None:
+        """Note how the run as a whole stands."""
+        self.write_manifest({**self.manifest(), "status": status})
+
+    def spec(self) -> ExperimentSpec:
+        """The resolved spec of the run."""
+        path = self.path / "spec.yaml"
+        return decode(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+
+    def panel(self, spec: ExperimentSpec) -> MediaPanel:
+        """The data as read and checked when the run was made."""
+        path = self.path / "inputs" / "panel.parquet"
+        return panel_from_table(spec, read_table(path).to_pandas(), str(path))
+
+    def problem(self, spec: ExperimentSpec, panel: MediaPanel) -> ModelProblem:
+        """The problem of the run, from its design columns: Prophet is not asked again."""
+        table = read_table(self.path / "inputs" / "design.parquet")
+        columns = [name for name in table.column_names if name not in ("date", "outcome")]
+        return assemble_problem(spec, panel, {name: table[name].to_numpy() for name in columns})
+
+    def table(self, name: str) -> pa.Table:
+        """A table by its path without suffix, such as ``pareto``; UserError when the run has none."""
+        path = self.path / f"{name}.parquet"
+        if not path.is_file():
+            raise UserError(f"{self.path}: the run has no {name}.parquet; its stage did not finish, run it again")
+        return read_table(path)
+
+    def json(self, name: str) -> Any:
+        """A JSON file by its path without suffix, such as ``summary``."""
+        return json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+
+    def write_findings(self, findings: Sequence[Finding]) -> None:
+        """Replace ``findings.json``."""
+        write_json(self.path / "findings.json", as_records(findings))
+
+    def selected(self) -> list[str]:
+        """Candidates of the selected models, best error score first."""
+        clusters = self.table("clusters").to_pylist()
+        chosen = [row for row in clusters if row["is_selected"]]
+        return [row["candidate"] for row in sorted(chosen, key=lambda row: row["error_score"])]
+
+    def models(self) -> list[FittedModel]:
+        """The selected models, best error score first."""
+        return [read_model(self.path / "models" / f"{candidate}.json") for candidate in self.selected()]
+
+
+def read_model(path: Path) -> FittedModel:
+    """A model file as a model; JSON numbers read back to the very doubles that were written."""
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    return FittedModel(
+        candidate=entry["candidate"],
+        hyperparameters=np.array(list(entry["hyperparameters"].values())),
+        penalty=entry["lambda"],
+        intercept=entry["intercept"],
+        coefs=np.array(list(entry["coefficients"].values())),
+    )
+
+
+def _new_directory(runs: Path, spec: ExperimentSpec) -> Path:
+    """Two runs of one spec in one second wait for the next second: the name is the identity of a run."""
+    while True:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = runs / f"{spec.name}-{stamp}-{spec.digest[:8]}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            time.sleep(0.2)
+            continue
+        return path
+
+
+def panel_table(spec: ExperimentSpec, panel: MediaPanel) -> pa.Table:
+    """The panel under the data's own column names, so that it can be read like the data."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {
+        spec.data.date: pa.array(panel.dates),
+        spec.outcome.column: pa.array(panel.outcome),
+        **{name: pa.array(values) for name, values in panel.numeric.items()},
+        **{name: pa.array(levels) for name, levels in panel.factors.items()},
+    }
+    return pa.table(columns)
+
+
+def design_table(problem: ModelProblem) -> pa.Table:
+    """date, outcome and the K design columns before adstock."""
+    import pyarrow as pa
+
+    columns = dict(zip(problem.columns, problem.design, strict=True))
+    return pa.table({"date": problem.dates, "outcome": problem.outcome, **columns})
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a number."""
+    found = {"mmm-runner": __version__, "python": platform.python_version()}
+    for package in VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on; nothing that names a person or a host."""
+    return {"system": platform.system(), "architecture": platform.machine(), "cpus": os.cpu_count()}

@@ -1,0 +1,1 @@
+"""Who asks for the next candidates: searchers behind one small contract."""

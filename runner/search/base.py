@@ -1,0 +1,82 @@
+"""The contract of a searcher, and the loop of one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mmm_core.evaluate import evaluate_candidates
+from mmm_core.types import CandidateBatch, FloatArray, ModelProblem
+from runner.seeds import Branch, seed_at
+from runner.space import SearchSpace
+
+# Results go home in blocks: small enough for a lively display, large enough that a transfer costs nothing beside them.
+BATCHES_PER_BLOCK = 10
+# Optimizers cannot calculate with infinity; every finite loss is far below this.
+WORST_LOSS = 1e6
+
+
+class Searcher(Protocol):
+    """Ask for points of the unit cube, tell what they were worth, in the order asked."""
+
+    def ask(self, n: int) -> FloatArray:
+        """(n, D) points in [0, 1]."""
+        ...
+
+    def tell(self, points: FloatArray, losses: FloatArray) -> None:
+        """(n, D) points as asked and their (n, 2 or 3) losses, all finite, smaller is better."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SearchJob:
+    """All a worker needs for any trial of one search; shared once."""
+
+    problem: ModelProblem
+    space: SearchSpace
+    optimizer: str
+    iterations: int
+    batch_size: int
+    seed: int
+    objective_weights: tuple[float, ...] | None
+
+
+def objectives(batch: CandidateBatch) -> FloatArray:
+    """(N, 2) what the search minimises: NRMSE and DecompRSSD, infinities replaced by WORST_LOSS."""
+    losses = np.column_stack([batch.loss("nrmse"), batch.loss("decomp_rssd")])
+    return np.nan_to_num(losses, nan=WORST_LOSS, posinf=WORST_LOSS)
+
+
+def run_trial(job: SearchJob, trial: int) -> Iterator[CandidateBatch]:
+    """One independent search, as blocks of evaluated candidates in the order asked.
+
+    A pure function of (job, trial): it may run twice, anywhere, and yields the same blocks.
+
+    Args:
+        job: problem, space and settings.
+        trial: from 1; chooses the seed.
+    """
+    from runner.search.nevergrad_searcher import NevergradSearcher
+
+    searcher: Searcher = NevergradSearcher(
+        job.optimizer,
+        dimension=job.space.dimension,
+        budget=job.iterations,
+        batch_size=job.batch_size,
+        seed=seed_at(job.seed, Branch.SEARCH, trial),
+        objective_weights=job.objective_weights,
+    )
+    block: list[CandidateBatch] = []
+    done = 0
+    while done < job.iterations:
+        points = searcher.ask(min(job.batch_size, job.iterations - done))
+        batch = evaluate_candidates(job.problem, job.space.hyperparameters(points))
+        searcher.tell(points, objectives(batch))
+        block.append(batch)
+        done += len(batch)
+        if len(block) == BATCHES_PER_BLOCK or done == job.iterations:
+            yield CandidateBatch.concatenate(block)
+            block = []

@@ -1,0 +1,82 @@
+"""Named bounds in a fixed order: unit cube to hyperparameters and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mmm_core.errors import ShapeError
+from mmm_core.types import FloatArray, ModelProblem
+from runner.spec import ExperimentSpec
+
+# Robyn rounds what Nevergrad proposes to this many significant digits before it is used.
+SIGNIFICANT_DIGITS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpace:
+    """[low, high] of every hyperparameter of a problem; equal bounds are fixed and not searched.
+
+    Attributes:
+        names: H hyperparameters, in the problem's order.
+        low, high: (H,) bounds.
+    """
+
+    names: tuple[str, ...]
+    low: FloatArray
+    high: FloatArray
+
+    @cached_property
+    def searched(self) -> FloatArray:
+        """Positions of the D searched hyperparameters."""
+        return np.flatnonzero(self.high > self.low)
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return len(self.searched)
+
+    def hyperparameters(self, unit: FloatArray) -> FloatArray:
+        """low + v * (high - low) with v rounded to 10 significant digits.
+
+        Args:
+            unit: shape (N, D), in [0, 1].
+        Returns:
+            (N, H) matrix, fixed ones filled in.
+        Raises:
+            ShapeError: not D columns.
+        """
+        if unit.ndim != 2 or unit.shape[1] != self.dimension:
+            raise ShapeError(f"unit has shape {unit.shape}, expected (N, {self.dimension})")
+        out = np.tile(self.low, (len(unit), 1))
+        low, high = self.low[self.searched], self.high[self.searched]
+        out[:, self.searched] = low + round_significant(np.clip(unit, 0.0, 1.0)) * (high - low)
+        return out
+
+    def unit(self, hyperparameters: FloatArray) -> FloatArray:
+        """The inverse, shape (N, D): where in their bounds the searched hyperparameters lie."""
+        low, high = self.low[self.searched], self.high[self.searched]
+        position: FloatArray = (hyperparameters[:, self.searched] - low) / (high - low)
+        return position
+
+
+def round_significant(values: FloatArray, digits: int = SIGNIFICANT_DIGITS) -> FloatArray:
+    """Round to significant decimal digits; zeros stay."""
+    magnitude = np.floor(np.log10(np.where(values == 0, 1.0, np.abs(values))))
+    scale = 10.0 ** (digits - 1 - magnitude)
+    rounded: FloatArray = np.round(values * scale) / scale
+    return rounded
+
+
+def search_space(spec: ExperimentSpec, problem: ModelProblem) -> SearchSpace:
+    """The space of a spec, defaults filled in.
+
+    Raises:
+        UserError: a hyperparameter of the spec does not fit the problem.
+    """
+    ranges = spec.ranges(problem.hyperparameter_names)
+    low = np.array([ranges[name][0] for name in problem.hyperparameter_names])
+    high = np.array([ranges[name][1] for name in problem.hyperparameter_names])
+    return SearchSpace(problem.hyperparameter_names, low, high)
