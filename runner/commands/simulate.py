@@ -36,7 +36,7 @@ SUFFIXES = (".csv", ".parquet")
 class SimulationPaths:
     """Where the data and their truth were written."""
 
-    data: Path
+    table: Path
     truth: Path
 
 
@@ -65,7 +65,7 @@ def run(
         periods: rows; default 208 weekly, 1095 daily; at least 104 weekly, 365 daily.
         frequency: weekly or daily.
         channels: paid channels, 3 to 12.
-        country: two-letter code whose public holidays move the outcome; None or "none" for no holidays.
+        country: two-letter code whose public holidays move the outcome; None, "none" or empty for no holidays.
         start: first day of the first period; default 2021-01-11 weekly, 2022-01-01 daily.
         window_start, window_end: the window of the truth; default from 51 weeks after the start to the end.
         noise: standard deviation of the noise as a share of each period's expected outcome, 0 to 0.2.
@@ -124,7 +124,7 @@ def _paths(out: Path, force: bool) -> SimulationPaths:
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out}: simulate writes {' or '.join(SUFFIXES)}; give the file one of these endings")
     paths = SimulationPaths(out, out.with_name(f"{out.stem}_truth.json"))
-    for path in (paths.data, paths.truth):
+    for path in (paths.table, paths.truth):
         if path.is_dir():
             raise UserError(f"{path}: is a folder; choose another name")
         if path.exists() and not force:
@@ -149,7 +149,7 @@ def _day(name: str, value: date | str | None) -> date | None:
 
 
 def _holidays(country: str | None, settings: SimulationSettings) -> list[Holiday]:
-    if country is None or country == "none":
+    if country in (None, "", "none"):
         return []
     years = settings.dates.astype("datetime64[Y]").astype(np.int64) + 1970
     try:
@@ -166,13 +166,13 @@ def _write(paths: SimulationPaths, panel: SimulatedPanel, truth: Truth) -> None:
     try:
         # The truth first: data without their truth would look complete.
         write_text(paths.truth, _truth_text(truth))
-        if paths.data.suffix == ".csv":
-            write_text(paths.data, _csv_text(table))
+        if paths.table.suffix == ".csv":
+            write_text(paths.table, _csv_text(table))
         else:
-            write_table(paths.data, table)
+            write_table(paths.table, table)
     except OSError as error:
         raise UserError(
-            f"{paths.data}: cannot be written ({error.strerror}); choose another place"
+            f"{paths.table}: cannot be written ({error.strerror}); choose another place"
         ) from error
 
 

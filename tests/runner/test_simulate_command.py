@@ -24,7 +24,7 @@ def test_writes_table_and_truth(tmp_path):
     paths = run(tmp_path / "new" / "sales.csv", seed=3, country=None)
     assert paths == SimulationPaths(tmp_path / "new" / "sales.csv", tmp_path / "new" / "sales_truth.json")
     panel = simulate_panel(SimulationSettings(seed=3))
-    table = pd.read_csv(paths.data)
+    table = pd.read_csv(paths.table)
     assert list(table.columns) == ["date", *panel.columns]
     assert list(table["date"]) == panel.truth["dates"]
     for name, values in panel.columns.items():
@@ -36,7 +36,7 @@ def test_writes_table_and_truth(tmp_path):
 
 def test_csv_and_parquet_hold_the_same_values(tmp_path):
     csv, parquet = run(tmp_path / "a.csv", seed=4), run(tmp_path / "b.parquet", seed=4)
-    left, right = pd.read_csv(csv.data, parse_dates=["date"]), pd.read_parquet(parquet.data)
+    left, right = pd.read_csv(csv.table, parse_dates=["date"]), pd.read_parquet(parquet.table)
     right["date"] = pd.to_datetime(right["date"])
     pd.testing.assert_frame_equal(left, right, check_dtype=False, check_exact=True)
     assert csv.truth.read_bytes() == parquet.truth.read_bytes()
@@ -46,7 +46,7 @@ def test_csv_and_parquet_hold_the_same_values(tmp_path):
 def test_same_arguments_same_bytes(tmp_path, suffix):
     first = run(tmp_path / f"a{suffix}", seed=5, frequency="daily", periods=500, adstock="weibull_cdf")
     second = run(tmp_path / f"b{suffix}", seed=5, frequency="daily", periods=500, adstock="weibull_cdf")
-    assert first.data.read_bytes() == second.data.read_bytes()
+    assert first.table.read_bytes() == second.table.read_bytes()
     assert first.truth.read_bytes() == second.truth.read_bytes()
 
 
@@ -105,7 +105,7 @@ def test_holidays_of_the_country_land_in_their_weeks(tmp_path):
     assert truth["components"]["holiday"][row] == pytest.approx(unity["effect"])
 
 
-@pytest.mark.parametrize("country", [None, "none"])
+@pytest.mark.parametrize("country", [None, "none", ""])
 def test_no_country_no_holidays(tmp_path, country):
     truth = load_truth(run(tmp_path / "w.csv", country=country).truth)
     assert truth["holidays"] == []
