@@ -1,0 +1,141 @@
+"""Adstock: hand-made numbers, the slow twin on random and awkward series, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmm_core import adstock
+from mmm_core.errors import RangeError, ShapeError
+from mmm_core.types import Adstock
+from tests.reference import candidate as slow
+
+SERIES = {
+    "random": np.random.default_rng(1).gamma(1.5, 100, 52),
+    "flighted": np.where(np.arange(52) % 9 < 2, 1000.0, 0.0),
+    "all zero": np.zeros(52),
+    "one period": np.array([3.0]),
+    "first period only": np.eye(20)[0] * 7,
+    "last period only": np.eye(20)[-1] * 7,
+    "huge and tiny": np.array([1e12, 1e-12, 0.0, 1e-300, 5.0]),
+}
+PARAMETERS = [
+    (Adstock.GEOMETRIC, (0.0,)),
+    (Adstock.GEOMETRIC, (0.45,)),
+    (Adstock.GEOMETRIC, (0.999,)),
+    *(
+        (kind, parameters)
+        for kind in (Adstock.WEIBULL_CDF, Adstock.WEIBULL_PDF)
+        for parameters in [
+            (0.0, 0.3),
+            (2.0, 0.0),
+            (0.4, 0.05),
+            (1.0, 0.1),
+            (3.0, 0.2),
+            (19.9, 1.0),
+            (8.0, 0.005),
+        ]
+    ),
+]
+
+
+def test_geometric_by_hand():
+    np.testing.assert_array_equal(adstock.geometric(np.array([8.0, 0, 4, 0, 0]), 0.5), [8, 4, 6, 3, 1.5])
+
+
+def test_weibull_cdf_by_hand():
+    # Five periods, scale 0.25: s = round(1 + 4 * 0.25) = 2. Survival exp(-k/2), multiplied up: 1, e^-.5, e^-1.5, ...
+    expected = np.exp([0, -0.5, -1.5, -3.0, -5.0])
+    np.testing.assert_allclose(adstock.weibull_cdf(np.eye(5)[0], 1.0, 0.25), expected, rtol=1e-15)
+
+
+def test_weibull_pdf_peaks_where_its_density_does():
+    # Shape 2 and s = 11 periods: the mode of the density is 11 * sqrt(1/2) = 7.8, so the 8th period carries most.
+    response = adstock.weibull_pdf(np.eye(41)[0], 2.0, 0.25)
+    assert response.argmax() == 7
+    assert response.max() == 1.0
+    assert response.min() == 0.0
+
+
+def test_scale_is_rounded_half_to_even():
+    # 1 + 3 * 0.5 = 2.5 becomes 2, not 3.
+    even = adstock.weibull_cdf(np.eye(4)[0], 1.0, 0.5)
+    np.testing.assert_allclose(even, np.exp([0, -0.5, -1.5, -3.0]), rtol=1e-15)
+
+
+@pytest.mark.parametrize("series", SERIES, ids=str)
+@pytest.mark.parametrize(("kind", "parameters"), PARAMETERS, ids=str)
+def test_agrees_with_the_slow_twin(kind, parameters, series):
+    exposure = SERIES[series]
+    expected, own_weight = slow.adstock(str(kind), exposure.tolist(), parameters)
+    np.testing.assert_allclose(adstock.apply(kind, exposure, parameters), expected, rtol=1e-12, atol=1e-290)
+    assert adstock.weights(kind, parameters, len(exposure))[0] == pytest.approx(
+        own_weight, rel=1e-12, abs=1e-290
+    )
+
+
+@pytest.mark.parametrize("kind", [Adstock.WEIBULL_CDF, Adstock.WEIBULL_PDF])
+@pytest.mark.parametrize("parameters", [(0.0, 0.3), (2.0, 0.0)])
+def test_shape_or_scale_of_zero_carries_nothing_over(kind, parameters):
+    exposure = SERIES["random"]
+    np.testing.assert_array_equal(adstock.apply(kind, exposure, parameters), exposure)
+
+
+@pytest.mark.parametrize(("kind", "parameters"), PARAMETERS, ids=str)
+def test_integers_give_the_numbers_of_floats(kind, parameters):
+    exposure = np.random.default_rng(2).integers(0, 2**40, 30)
+    np.testing.assert_array_equal(
+        adstock.apply(kind, exposure, parameters), adstock.apply(kind, exposure.astype(float), parameters)
+    )
+
+
+def test_neither_changes_nor_returns_its_argument():
+    exposure = SERIES["random"].copy()
+    out = adstock.geometric(exposure, 0.0)
+    assert out is not exposure
+    assert not np.shares_memory(out, exposure)
+    np.testing.assert_array_equal(exposure, SERIES["random"])
+
+
+def test_takes_read_only_and_strided_arrays():
+    table = np.random.default_rng(3).gamma(1, 1, (30, 4))
+    table.flags.writeable = False
+    np.testing.assert_array_equal(
+        adstock.geometric(table[:, 2], 0.3), adstock.geometric(table[:, 2].copy(), 0.3)
+    )
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_refuses_exposures_that_are_no_exposures(bad):
+    with pytest.raises(RangeError, match="finite and not negative"):
+        adstock.geometric(np.array([1.0, bad]), 0.3)
+
+
+def test_refuses_tables():
+    with pytest.raises(ShapeError, match="one-dimensional"):
+        adstock.geometric(np.ones((3, 2)), 0.3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "named"),
+    [
+        (Adstock.GEOMETRIC, (1.0,), "theta"),
+        (Adstock.GEOMETRIC, (-0.1,), "theta"),
+        (Adstock.GEOMETRIC, (np.nan,), "theta"),
+        (Adstock.WEIBULL_CDF, (20.0, 0.1), "shape"),
+        (Adstock.WEIBULL_PDF, (-1.0, 0.1), "shape"),
+        (Adstock.WEIBULL_PDF, (1.0, 1.1), "scale"),
+        (Adstock.WEIBULL_CDF, (1.0, np.nan), "scale"),
+    ],
+)
+def test_refuses_parameters_outside_their_range(kind, parameters, named):
+    with pytest.raises(RangeError, match=named):
+        adstock.apply(kind, np.ones(3), parameters)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"), [(Adstock.GEOMETRIC, (0.1, 0.2)), (Adstock.WEIBULL_CDF, (0.1,))]
+)
+def test_refuses_the_wrong_number_of_parameters(kind, parameters):
+    with pytest.raises(ShapeError, match=str(len(parameters))):
+        adstock.apply(kind, np.ones(3), parameters)
