@@ -26,17 +26,21 @@ def media_parameters(problem: ModelProblem, hyperparameters: FloatArray) -> Floa
     return out
 
 
-def split_rows(problem: ModelProblem, train_size: FloatArray) -> tuple[IntArray, IntArray]:
-    """(n_train, n_val) of each candidate: the first rows of the window train, the next validate, the rest test.
+def split_window(n_window: int, train_size: FloatArray) -> tuple[IntArray, IntArray]:
+    """(n_train, n_val) for each train_size: the first rows of the window train, the next validate, the rest test.
 
     n_train = floor(1 + (W - 1) p), n_val = floor((1 - p) / 2 * W); p = 1 trains on everything.
     Source: Robyn 3.12.1, model.R, robyn_mmm.
     """
-    w = problem.n_window
-    n_train = np.floor(1 + (w - 1) * train_size).astype(np.int64)
-    n_val = np.floor((1 - train_size) / 2 * w).astype(np.int64)
+    n_train = np.floor(1 + (n_window - 1) * train_size).astype(np.int64)
+    n_val = np.floor((1 - train_size) / 2 * n_window).astype(np.int64)
     everything = train_size >= 1
-    return np.where(everything, w, n_train), np.where(everything, 0, n_val)
+    return np.where(everything, n_window, n_train), np.where(everything, 0, n_val)
+
+
+def split_rows(problem: ModelProblem, train_size: FloatArray) -> tuple[IntArray, IntArray]:
+    """(n_train, n_val) of each candidate of a problem, see ``split_window``."""
+    return split_window(problem.n_window, train_size)
 
 
 def penalty_factors(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:

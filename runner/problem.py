@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mmm_core.errors import UserError
-from mmm_core.evaluate import split_rows
+from mmm_core.evaluate import split_window
 from mmm_core.features import Holiday, country_holidays, factor_columns, fold_holidays, prophet_columns
 from mmm_core.types import FloatArray, ModelProblem, Role
 from runner.dataset import MediaPanel, read_table
@@ -190,32 +190,45 @@ def build_problem(spec: ExperimentSpec, panel: MediaPanel) -> tuple[ModelProblem
     return problem, findings + check_rows(spec, problem)
 
 
+def check_panel_rows(spec: ExperimentSpec, panel: MediaPanel) -> list[Finding]:
+    """As ``check_rows``, before Prophet: the number of columns follows from spec and factors."""
+    n_columns = len(spec.baseline.components) + len(spec.baseline.precomputed) + len(spec.media_names)
+    for context in spec.context:
+        as_dummies = context.column in panel.factors and not spec.baseline.components
+        n_columns += len(factor_columns("", panel.factors[context.column])) if as_dummies else 1
+    return _check_rows(spec, n_columns, panel.stop - panel.start)
+
+
 def check_rows(spec: ExperimentSpec, problem: ModelProblem) -> list[Finding]:
     """Whether there are enough rows for the columns and for the split.
 
     Raises:
         UserError: the smallest training part has no more rows than columns, or a part to validate on is empty.
     """
-    k, w = len(problem.columns), problem.n_window
-    low, high = spec.ranges(problem.hyperparameter_names)["train_size"]
-    n_train, n_val = split_rows(problem, np.array([low, high]))
-    if n_train[0] < k + 2:
+    return _check_rows(spec, len(problem.columns), problem.n_window)
+
+
+def _check_rows(spec: ExperimentSpec, n_columns: int, n_window: int) -> list[Finding]:
+    low, high = spec.ranges(("train_size",))["train_size"]
+    n_train, n_val = split_window(n_window, np.array([low, high]))
+    if n_train[0] < n_columns + 2:
         raise UserError(
-            f"too few rows: the window has {w}, the smallest training part {n_train[0]} for {k} columns and an "
-            "intercept; widen the window, raise hyperparameters.train_size or drop columns"
+            f"too few rows: the window has {n_window}, the smallest training part {n_train[0]} for {n_columns} columns "
+            "and an intercept; widen the window, raise hyperparameters.train_size or drop columns"
         )
-    if problem.time_series_validation and n_val[1] < 2:
+    if spec.validation.time_series and n_val[1] < 2:
         raise UserError(
-            f"too few rows: with train_size {high:g} only {n_val[1]} of {w} rows are left to validate on; lower "
+            f"too few rows: with train_size {high:g} only {n_val[1]} of {n_window} rows are left to validate on; lower "
             "hyperparameters.train_size or set validation.time_series: false"
         )
-    if w < ROWS_PER_COLUMN * k:
-        return [
-            Finding(
-                "rows-per-column",
-                Severity.WARNING,
-                f"{w} rows for {k} columns is fewer than {ROWS_PER_COLUMN} a column: coefficients will be uncertain.",
-                "Use a longer window, merge small channels or drop context columns.",
-            )
-        ]
-    return []
+    if n_window >= ROWS_PER_COLUMN * n_columns:
+        return []
+    return [
+        Finding(
+            "rows-per-column",
+            Severity.WARNING,
+            f"{n_window} rows for {n_columns} columns is fewer than {ROWS_PER_COLUMN} a column: coefficients will be "
+            "uncertain.",
+            "Use a longer window, merge small channels or drop context columns.",
+        )
+    ]

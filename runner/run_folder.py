@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
 from mmm_core.errors import UserError
@@ -20,6 +19,7 @@ from mmm_core.types import FittedModel, ModelProblem
 from runner import __version__
 from runner.dataset import MediaPanel, panel_from_table
 from runner.findings import Finding, as_records
+from runner.model_files import read_model
 from runner.problem import assemble_problem
 from runner.spec import ExperimentSpec, decode
 from runner.tables import read_table, write_json, write_table, write_text
@@ -156,18 +156,6 @@ class RunFolder:
     def models(self) -> list[FittedModel]:
         """The selected models, best error score first."""
         return [read_model(self.path / "models" / f"{candidate}.json") for candidate in self.selected()]
-
-
-def read_model(path: Path) -> FittedModel:
-    """A model file as a model; JSON numbers read back to the very doubles that were written."""
-    entry = json.loads(path.read_text(encoding="utf-8"))
-    return FittedModel(
-        candidate=entry["candidate"],
-        hyperparameters=np.array(list(entry["hyperparameters"].values())),
-        penalty=entry["lambda"],
-        intercept=entry["intercept"],
-        coefs=np.array(list(entry["coefficients"].values())),
-    )
 
 
 def _new_directory(runs: Path, spec: ExperimentSpec) -> Path:

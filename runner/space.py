@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mmm_core.errors import ShapeError
+from mmm_core.errors import ShapeError, UserError
 from mmm_core.types import FloatArray, ModelProblem
 from runner.spec import ExperimentSpec
 
@@ -76,7 +76,11 @@ def search_space(spec: ExperimentSpec, problem: ModelProblem) -> SearchSpace:
     Raises:
         UserError: a hyperparameter of the spec does not fit the problem.
     """
-    ranges = spec.ranges(problem.hyperparameter_names)
-    low = np.array([ranges[name][0] for name in problem.hyperparameter_names])
-    high = np.array([ranges[name][1] for name in problem.hyperparameter_names])
-    return SearchSpace(problem.hyperparameter_names, low, high)
+    names = problem.hyperparameter_names
+    for key in spec.hyperparameters:
+        if key.endswith("_penalty") and key not in names:
+            raise UserError(f"hyperparameters.{key}: the design has no such column; it has {', '.join(problem.columns)}")
+    ranges = spec.ranges(names)
+    low = np.array([ranges[name][0] for name in names])
+    high = np.array([ranges[name][1] for name in names])
+    return SearchSpace(names, low, high)

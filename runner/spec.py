@@ -47,6 +47,9 @@ DEFAULT_RANGES: dict[str, tuple[float, float]] = {
     "lambda_hp": (0.0, 1.0),
     "penalty": (0.0, 1.0),
 }
+# Multiples of today's spend. Narrower than Robyn's (0.5 to 2, and 0.1 to 10): a curve knows little outside the spends it
+# was fitted on.
+DEFAULT_BOUNDS = {"max_response": (0.7, 1.5), "target_efficiency": (0.1, 3.0)}
 # The survival curve of the CDF kind is flat beyond shape 2.
 WEIBULL_CDF_SHAPE = (0.0, 2.0)
 
@@ -306,9 +309,7 @@ class ScenarioSpec(Strict):
     @property
     def resolved_bounds(self) -> tuple[float, float] | dict[str, tuple[float, float]]:
         """The bounds, or the goal's default ones."""
-        if self.bounds is not None:
-            return self.bounds
-        return (0.7, 1.5) if self.goal == "max_response" else (0.1, 10.0)
+        return self.bounds if self.bounds is not None else DEFAULT_BOUNDS[self.goal]
 
 
 class TrackingSpec(Strict):
@@ -436,6 +437,8 @@ class ExperimentSpec(Strict):
                         )
                     _check_limits(f"hyperparameters.{key}.{parameter}", parameter, bounds)
             elif key in ("train_size", "lambda_hp") or key.endswith("_penalty"):
+                if key.endswith("_penalty") and not self.penalty_factors:
+                    raise _fail(f"hyperparameters.{key}: penalties are searched with penalty_factors: true only")
                 _check_limits(f"hyperparameters.{key}", key if "_penalty" not in key else "penalty", entry)
             elif key in self.media_names:
                 raise _fail(f"hyperparameters.{key}: expected its parameters, for example {{alpha: [0.5, 3]}}")
@@ -444,21 +447,13 @@ class ExperimentSpec(Strict):
                 raise _fail(f"hyperparameters.{key}: unknown key{_suggest(key, known)}")
 
     def ranges(self, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-        """[low, high] of every hyperparameter by its full name, defaults filled in; low == high is fixed.
-
-        Raises:
-            UserError: a penalty names a column that does not exist, or needs penalty_factors.
-        """
+        """[low, high] of hyperparameters by their full names, defaults filled in; low == high is fixed."""
         given: dict[str, tuple[float, float]] = {}
         for key, entry in self.hyperparameters.items():
             if isinstance(entry, dict):
                 given.update({f"{key}_{parameter}": bounds for parameter, bounds in entry.items()})
             else:
                 given[key] = entry
-        for key in given:
-            if key.endswith("_penalty") and key not in names:
-                why = "no such column" if self.penalty_factors else "penalty_factors is false"
-                raise UserError(f"hyperparameters.{key}: {why}; remove it or set penalty_factors: true")
         ranges = {name: given.get(name, self._default_range(name)) for name in names}
         if not self.validation.time_series:
             ranges["train_size"] = (1.0, 1.0)
@@ -618,7 +613,7 @@ def decode(tree: Any, source: str) -> ExperimentSpec:
     try:
         return ExperimentSpec.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{source}: {_sentence(error)}") from None
+        raise UserError(f"{source}: {sentence(error)}") from None
 
 
 def load_spec(path: str | Path, *, data: str | None = None, overrides: Sequence[str] = ()) -> ExperimentSpec:
@@ -652,7 +647,7 @@ def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
             entry["path"] = str((folder / entry["path"]).absolute().resolve())
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError) -> str:
     """The first problem as ``key.path: what is wrong``, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]

@@ -19,6 +19,10 @@ BATCHES_PER_BLOCK = 10
 WORST_LOSS = 1e6
 
 
+class SearchFailed(Exception):
+    """An optimizer raised while it was asked or told; the message is a sentence for the user."""
+
+
 class Searcher(Protocol):
     """Ask for points of the unit cube, tell what they were worth, in the order asked."""
 

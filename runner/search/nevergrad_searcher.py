@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from mmm_core.errors import UserError
 from mmm_core.types import FloatArray
+from runner.search.base import SearchFailed
 from runner.seeds import as_integer
 
 # These work with the pinned numpy in two objectives: tested, so a run need not try them out first.
@@ -39,7 +42,9 @@ class NevergradSearcher:
         objective_weights: tuple[float, ...] | None = None,
         n_objectives: int = 2,
     ) -> None:
+        self._name = optimizer
         self._dimension = dimension
+        self._asked: list[Any] = []
         if dimension == 0:
             return
         with _quiet():
@@ -51,13 +56,12 @@ class NevergradSearcher:
             self._optimizer = make(parametrization, budget=budget, num_workers=min(batch_size, budget))
             self._optimizer.tell(ng.p.MultiobjectiveReference(), [1.0] * n_objectives)
             self._optimizer.set_objective_weights(np.asarray(objective_weights or [1.0] * n_objectives))
-        self._asked: list[Any] = []
 
     def ask(self, n: int) -> FloatArray:
         """(n, D) points in [0, 1]."""
         if self._dimension == 0:
             return np.zeros((n, 0))
-        with _quiet():
+        with _quiet(), self._named_failure():
             self._asked = [self._optimizer.ask() for _ in range(n)]
         return np.array([candidate.value for candidate in self._asked])
 
@@ -65,9 +69,20 @@ class NevergradSearcher:
         """(n, D) points of the last ask, in its order, with their (n, objectives) losses."""
         if self._dimension == 0:
             return
-        with _quiet():
+        with _quiet(), self._named_failure():
             for candidate, values in zip(self._asked, losses.tolist(), strict=True):
                 self._optimizer.tell(candidate, values)
+
+
+    @contextmanager
+    def _named_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever an optimizer of the registry may raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise SearchFailed(
+                f"search.optimizer: {self._name} failed on this problem ({reason}); TwoPointsDE is the usual choice"
+            ) from error
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801 - used as a statement

@@ -1,0 +1,309 @@
+"""The command line ``mmm``: a thin skin over ``runner.commands``.
+
+Nothing heavy is imported here: every command loads what it needs when it is called, so that ``mmm --help`` answers at
+once. Exit status: 0 done, 2 the user's mistake (one sentence, no trace), 1 ours.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmm_core.errors import UserError
+
+app = typer.Typer(
+    name="mmm",
+    help="Marketing mix models: from a table of sales and spend to selected models, intervals and a budget plan.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SpecPath = Annotated[Path, typer.Argument(help="Spec file (YAML).", show_default=False)]
+RunPath = Annotated[Path, typer.Argument(help="Run folder, or a spec file for its newest run.", show_default=False)]
+DataPath = Annotated[str | None, typer.Option("--data", help="Table to use instead of data.path: CSV or Parquet.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Any key of the spec, such as search.iterations=300. Repeatable.")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that run folders are made in.")]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow server; default an SQLite file beside the runs.")
+]
+
+
+def _print_json(value: Any) -> None:
+    from runner.tables import to_plain
+
+    typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def validate(spec: SpecPath, data: DataPath = None, set_: Overrides = None, as_json: Json = False) -> None:
+    """Check a spec and its data without running anything.
+
+    Example: `mmm validate experiments/quickstart.yaml`
+    """
+    from runner.commands import validate as command
+    from runner.findings import as_records
+    from runner.terminal import print_validation
+
+    result = command.run(spec, data=data, overrides=set_ or [])
+    if as_json:
+        _print_json({"spec": str(spec), "valid": True, "findings": as_records(result.findings)})
+    else:
+        print_validation(str(spec), result)
+
+
+@app.command()
+def run(
+    spec: SpecPath,
+    data: DataPath = None,
+    set_: Overrides = None,
+    runs: Runs = Path("runs"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Parallel workers; default all cores.")] = None,
+    backend: Annotated[str | None, typer.Option(help="ray, or serial for everything in this process.")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster: local, auto, ray://host:10001.")] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment: search, selection, intervals, plans, report, MLflow.
+
+    Example: `mmm run experiments/quickstart.yaml --set search.iterations=500`
+    """
+    from runner.commands import run as command
+    from runner.terminal import print_run
+
+    folder = command.run(
+        spec,
+        data=data,
+        overrides=set_ or [],
+        runs=runs,
+        workers=workers,
+        backend=backend,
+        address=address,
+        tracking_uri=tracking_uri,
+        quiet=quiet or as_json,
+    )
+    if as_json:
+        _print_json({**folder.json("summary"), "run_folder": str(folder.path)})
+    else:
+        print_run(folder)
+
+
+@app.command()
+def evaluate(
+    source: Annotated[Path, typer.Argument(help="Spec file or run folder.", show_default=False)],
+    candidates: Annotated[Path, typer.Option(help="CSV or Parquet, a column per hyperparameter.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Parquet or CSV to write, columns as in a run.", show_default=False)],
+    data: DataPath = None,
+    set_: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate given hyperparameters, without a search.
+
+    Example: `mmm evaluate experiments/quickstart.yaml --candidates mine.csv --out mine.parquet`
+    """
+    from runner.commands import evaluate as command
+
+    table = command.run(source, candidates=candidates, out=out, data=data, overrides=set_ or [])
+    if as_json:
+        _print_json({"candidates": table.num_rows, "out": str(out), "rows": table.to_pylist()})
+    else:
+        typer.echo(f"{table.num_rows} candidates evaluated: {out}")
+
+
+@app.command()
+def allocate(
+    source: RunPath,
+    goal: Annotated[str, typer.Option(help="max_response or target_efficiency.")] = "max_response",
+    name: Annotated[str | None, typer.Option(help="Name of the scenario; default made from the goal.")] = None,
+    target: Annotated[float | None, typer.Option(help="ROAS (or CPA) to reach, for target_efficiency.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Total budget over the horizon; default today's.")] = None,
+    budget_per_period: Annotated[float | None, typer.Option(help="Budget per period instead.")] = None,
+    at_most: Annotated[bool, typer.Option("--at-most", help="Spend up to the budget instead of all of it.")] = False,
+    bounds: Annotated[
+        list[str] | None,
+        typer.Option(help="low,high as multiples of today's spend, for all or as channel=low,high. Repeatable."),
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First date of the horizon.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last date of the horizon.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Horizon: the last periods of the window.")] = None,
+    flighting: Annotated[str, typer.Option(help="historical or constant.")] = "historical",
+    carryover: Annotated[str, typer.Option(help="plan, or historical for Robyn's convention.")] = "plan",
+    candidate: Annotated[list[str] | None, typer.Option(help="Plan for these models only. Repeatable.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Plan a budget with the selected models of a run.
+
+    Example: `mmm allocate runs/quickstart-… --budget 2000000 --bounds 0.5,2 --bounds tv=0.8,1.2`
+    """
+    from runner.commands import allocate as command
+    from runner.terminal import print_plans
+
+    result = command.run(
+        source,
+        runs=runs,
+        candidates=candidate,
+        scenario=command.scenario_options(
+            name=name,
+            goal=goal,
+            target=target,
+            total_budget=budget,
+            budget_per_period=budget_per_period,
+            constraint="at_most" if at_most else "equal",
+            bounds=bounds,
+            start=start,
+            end=end,
+            last=last,
+            flighting=flighting,
+            carryover=carryover,
+        ),
+    )
+    if as_json:
+        _print_json(result.as_record())
+    else:
+        print_plans(result)
+
+
+@app.command()
+def report(source: RunPath, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Write the report of a run again: page, one-pagers, tables.
+
+    Example: `mmm report runs/quickstart-…`
+    """
+    from runner.commands import report as command
+
+    page = command.run(source, runs=runs)
+    if as_json:
+        _print_json({"report": str(page)})
+    else:
+        typer.echo(f"report: {page}")
+
+
+@app.command()
+def track(source: RunPath, runs: Runs = Path("runs"), tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
+    """Bring MLflow to the state of a run folder; doing it twice changes nothing.
+
+    Example: `mmm track runs/quickstart-…`
+    """
+    from runner.commands import track as command
+
+    result = command.run(source, runs=runs, tracking_uri=tracking_uri)
+    if as_json:
+        _print_json(result)
+    else:
+        typer.echo(result.sentence)
+
+
+@app.command()
+def ui(
+    runs: Runs = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+) -> None:
+    """Open the MLflow UI on the store of these runs.
+
+    Example: `mmm ui --port 5001`
+    """
+    from runner.commands import ui as command
+
+    command.run(runs, tracking_uri=tracking_uri, host=host, port=port)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="CSV or Parquet to write; the truth stands beside it.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    periods: Annotated[int | None, typer.Option(help="Rows; default four years.")] = None,
+    frequency: Annotated[str, typer.Option(help="weekly or daily.")] = "weekly",
+    channels: Annotated[int, typer.Option(help="Paid channels.")] = 5,
+    country: Annotated[str, typer.Option(help="Whose holidays; empty for none.")] = "DE",
+    start: Annotated[str | None, typer.Option(help="First date.")] = None,
+    window_start: Annotated[str | None, typer.Option(help="First date of the window the truth is told for.")] = None,
+    window_end: Annotated[str | None, typer.Option(help="Last date of that window.")] = None,
+    noise: Annotated[float, typer.Option(help="Standard deviation of the noise, as a share of the outcome.")] = 0.05,
+    correlation: Annotated[float, typer.Option(help="How much channels spend at the same time, 0 to 0.6.")] = 0.2,
+    adstock: Annotated[str, typer.Option(help="geometric, weibull_cdf or weibull_pdf.")] = "geometric",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make data with known truth: contribution, ROAS, response curves and the best plan.
+
+    Example: `mmm simulate my.csv --seed 7 --periods 156`
+    """
+    from runner.commands import simulate as command
+
+    paths = command.run(
+        out,
+        seed=seed,
+        periods=periods,
+        frequency=frequency,
+        channels=channels,
+        country=country,
+        start=start,
+        window_start=window_start,
+        window_end=window_end,
+        noise=noise,
+        correlation=correlation,
+        adstock=adstock,
+        force=force,
+    )
+    if as_json:
+        _print_json({"table": str(paths.table), "truth": str(paths.truth)})
+    else:
+        typer.echo(f"table: {paths.table}\ntruth: {paths.truth}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of spec files.
+
+    Example: `mmm schema > mmm-spec.schema.json`
+    """
+    from runner.spec import ExperimentSpec
+
+    typer.echo(json.dumps(ExperimentSpec.model_json_schema(), indent=2))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from runner import __version__
+
+        typer.echo(f"mmm-runner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what was done is kept", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

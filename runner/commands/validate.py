@@ -1,0 +1,38 @@
+"""``mmm validate SPEC``: read spec and data, check everything that can be checked without a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.dataset import MediaPanel, load_panel
+from runner.findings import Finding
+from runner.scenarios import check_scenarios
+from runner.spec import ExperimentSpec, load_spec
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """A spec that can be run, its data, and what was noticed."""
+
+    spec: ExperimentSpec
+    panel: MediaPanel
+    findings: tuple[Finding, ...]
+
+
+def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] = ()) -> ValidationResult:
+    """Check a spec and its data: columns, dates, numbers, window, rows, scenarios. Prophet is not fitted.
+
+    Args:
+        spec: path of a spec file. data: replaces data.path. overrides: key=value.
+    Raises:
+        UserError: the first thing that cannot be used.
+    """
+    from runner.problem import check_panel_rows
+
+    decoded = load_spec(spec, data=data, overrides=overrides)
+    panel = load_panel(decoded)
+    findings = [*panel.findings, *check_panel_rows(decoded, panel)]
+    check_scenarios(decoded, panel)
+    return ValidationResult(decoded, panel, tuple(findings))

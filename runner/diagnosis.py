@@ -1,0 +1,133 @@
+"""What a careful analyst would say about a finished search, in findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mmm_core.allocator import PlanStatus
+from mmm_core.types import FIT_STATUSES, CandidateBatch, FitStatus, ModelProblem
+from runner.findings import Finding, Severity
+from runner.refits import Uncertainty
+from runner.scenarios import ScenarioPlans
+from runner.select import Selection
+
+# Validation error this many times the training error is a model that does not carry over to later rows.
+OVERFIT_RATIO = 2.0
+# A coefficient that explains less than this share of the outcome is called no effect.
+NO_EFFECT = 1e-6
+# ROAS of the selected models further apart than this factor are no answer yet.
+SPREAD_RATIO = 2.0
+
+
+def diagnose(
+    problem: ModelProblem,
+    batches: Sequence[CandidateBatch],
+    selection: Selection,
+    uncertainty: Uncertainty,
+    plans: Sequence[ScenarioPlans],
+) -> list[Finding]:
+    """All findings about the search, the selected models and their plans."""
+    return [
+        *_about_search(batches, selection),
+        *_about_fit(selection),
+        *_about_channels(problem, selection),
+        *_about_intervals(problem, uncertainty),
+        *_about_plans(plans),
+    ]
+
+
+def _about_search(batches: Sequence[CandidateBatch], selection: Selection) -> Iterator[Finding]:
+    for verdict in selection.convergence.verdicts:
+        if not verdict.is_converged:
+            yield Finding(
+                "not-converged",
+                Severity.WARNING,
+                verdict.sentence,
+                "Give the search more iterations, or more trials, before trusting small differences.",
+            )
+    if selection.pareto.is_short:
+        yield Finding(
+            "few-candidates",
+            Severity.WARNING,
+            f"Only {selection.pareto.n_selected} candidates were left to choose from, fewer than wanted; all were taken.",
+            "Raise search.iterations or search.trials.",
+        )
+    statuses = np.concatenate([batch.statuses for batch in batches])
+    for status, severity in ((FitStatus.MAX_SWEEPS, Severity.WARNING), (FitStatus.ALL_MEDIA_ZERO, Severity.INFO)):
+        share = float((statuses == FIT_STATUSES.index(status)).mean())
+        if share > 0.01:
+            yield Finding(f"candidates-{status}", severity, f"{share:.0%} of the candidates ended with {status}.")
+
+
+def _about_fit(selection: Selection) -> Iterator[Finding]:
+    validation, training = selection.batch.loss("nrmse_val"), selection.batch.loss("nrmse_train")
+    for model, later, earlier in zip(selection.models, validation, training, strict=True):
+        if later > OVERFIT_RATIO * earlier:
+            yield Finding(
+                "overfit",
+                Severity.WARNING,
+                f"Model {model.candidate} misses the validation rows by {later / earlier:.1f} times its training error.",
+                "Prefer models with a similar error in both parts; a fixed smaller set of columns may help.",
+            )
+
+
+def _about_channels(problem: ModelProblem, selection: Selection) -> Iterator[Finding]:
+    whole = float(problem.outcome[problem.window].sum())
+    for p, channel in enumerate(problem.paid):
+        contribution = selection.batch.contributions[:, problem.first_media + p]
+        none = np.abs(contribution) < NO_EFFECT * abs(whole)
+        if none.all():
+            yield Finding(
+                "no-effect",
+                Severity.PROBLEM,
+                f"{channel} has no effect in any selected model.",
+                "Its data may not vary on their own; merge it with a similar channel, or bring a lift study.",
+            )
+            continue
+        present = contribution[~none]
+        if len(present) > 1 and present.max() > SPREAD_RATIO * present.min():
+            yield Finding(
+                "models-disagree",
+                Severity.WARNING,
+                f"The selected models put the contribution of {channel} between {present.min():,.0f} and "
+                f"{present.max():,.0f}.",
+                "Do not act on one model alone; a lift study of this channel would settle most.",
+            )
+
+
+def _about_intervals(problem: ModelProblem, uncertainty: Uncertainty) -> Iterator[Finding]:
+    metric = problem.outcome_kind.efficiency
+    rows = [r for r in uncertainty.intervals if r.kind == "sampling" and r.quantity == "contribution"]
+    for channel in problem.paid:
+        own = [r for r in rows if r.name == channel]
+        if own and all(r.lower <= 0 for r in own):
+            yield Finding(
+                "interval-includes-zero",
+                Severity.WARNING,
+                f"In every selected model the interval of the contribution of {channel} includes zero, "
+                f"and so does its {metric.upper()}.",
+                "The data do not show whether it works; vary its spend on purpose, or run a lift study.",
+            )
+
+
+def _about_plans(plans: Sequence[ScenarioPlans]) -> Iterator[Finding]:
+    for entry in plans:
+        for name, plan in [*entry.models.items(), ("the ensemble", entry.ensemble)]:
+            if plan.status is not PlanStatus.SOLVED:
+                yield Finding(
+                    f"plan-{plan.status}",
+                    Severity.WARNING,
+                    f"Scenario {entry.scenario.name}, {name}: {plan.message}",
+                    "Change the budget, the target or the bounds of the scenario.",
+                )
+        lifts = [plan.lift for plan in entry.models.values() if np.isfinite(plan.lift)]
+        if lifts and min(lifts) < 0 < max(lifts):
+            yield Finding(
+                "plans-disagree",
+                Severity.WARNING,
+                f"Scenario {entry.scenario.name}: the models do not agree whether a better plan exists "
+                f"(lift {min(lifts):+.1%} to {max(lifts):+.1%}).",
+                "Follow the ensemble's plan in small steps and measure.",
+            )

@@ -1,0 +1,98 @@
+"""What the user sees while a run is going on: stages, candidates per second, best losses, time left.
+
+Everything goes to the error stream, so that results on the output stream can be piped. Where the error stream is not a
+terminal nothing is shown.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichBar
+    from rich.progress import TaskID
+
+
+class Progress(Protocol):
+    """How a run tells where it is."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+        ...
+
+    def candidates(self, done: int, total: int, best: dict[str, float]) -> None:
+        """The search has evaluated ``done`` of ``total``; ``best`` holds the smallest losses so far."""
+        ...
+
+    def close(self) -> None:
+        """No more news."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+
+    def candidates(self, done: int, total: int, best: dict[str, float]) -> None:
+        """Progress of the search."""
+
+    def close(self) -> None:
+        """No more news."""
+
+
+class Terminal:
+    """A live line for the stage and a bar for the search, by rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar: RichBar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<24}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[facts]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._started = 0.0
+        self._bar.start()
+
+    def stage(self, name: str) -> None:
+        """Close the line of the last stage and open one for this."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(name, total=None, facts="")
+        self._started = time.monotonic()
+
+    def candidates(self, done: int, total: int, best: dict[str, float]) -> None:
+        """Update the bar of the search."""
+        if self._task is None:
+            return
+        rate = done / max(time.monotonic() - self._started, 1e-9)
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in best.items())
+        facts = f"{done:,}/{total:,}  {rate:,.0f}/s  best {losses}"
+        self._bar.update(self._task, completed=done, total=total, facts=facts)
+
+    def close(self) -> None:
+        """Take the display away."""
+        self._bar.stop()
+
+
+@contextmanager
+def open_progress(quiet: bool = False) -> Iterator[Progress]:
+    """The display that fits the error stream: a terminal gets a live one, anything else none."""
+    progress: Progress = Silent() if quiet or not sys.stderr.isatty() else Terminal()
+    try:
+        yield progress
+    finally:
+        progress.close()

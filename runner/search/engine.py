@@ -1,0 +1,78 @@
+"""All trials of a search over a backend; every finished trial is on disk before the next thing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cluster.base import Backend, Done
+from mmm_core.errors import UserError
+from mmm_core.types import CandidateBatch, ModelProblem
+from runner.journal import write_trial
+from runner.progress import Progress
+from runner.run_folder import RunFolder
+from runner.search.base import SearchFailed, SearchJob, run_trial
+from runner.search.nevergrad_searcher import check_optimizer
+from runner.space import search_space
+from runner.spec import ExperimentSpec
+
+SHOWN_LOSSES = ("nrmse", "decomp_rssd")
+
+
+def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
+    """What every trial of a spec needs."""
+    return SearchJob(
+        problem=problem,
+        space=search_space(spec, problem),
+        optimizer=spec.search.optimizer,
+        iterations=spec.search.iterations,
+        batch_size=spec.search.batch_size,
+        seed=spec.search.seed,
+        objective_weights=spec.search.objective_weights,
+    )
+
+
+def check_search(job: SearchJob) -> None:
+    """Refuse, before anything is written, an optimizer that does not work here."""
+    check_optimizer(job.optimizer, job.space.dimension, job.batch_size)
+
+
+def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, progress: Progress) -> list[CandidateBatch]:
+    """Run the trials, write each one's table when it is complete, and return them in order.
+
+    Args:
+        backend: where. job: what. trials: how many, numbered from 1.
+        folder: gets ``candidates/trial-XX.parquet``. progress: is told how far the search is.
+    Raises:
+        UserError: the optimizer failed on this problem.
+    """
+    blocks: dict[int, list[CandidateBatch]] = {trial: [] for trial in range(1, trials + 1)}
+    total, done = trials * job.iterations, 0
+    best = dict.fromkeys(SHOWN_LOSSES, np.inf)
+    for position, block in _stream(backend, job, trials):
+        trial = position + 1
+        if isinstance(block, Done):
+            blocks[trial] = [CandidateBatch.concatenate(blocks[trial])]
+            write_trial(folder.path, job.problem, trial, blocks[trial][0])
+            continue
+        blocks[trial].append(block)
+        done += len(block)
+        best = {name: float(min(best[name], np.nanmin(block.loss(name)))) for name in SHOWN_LOSSES}
+        progress.candidates(done, total, best)
+    return [parts[0] for parts in blocks.values()]
+
+
+def _stream(backend: Backend, job: SearchJob, trials: int) -> Iterator[tuple[int, CandidateBatch | Done]]:
+    for position, block in backend.stream(trial_blocks, range(1, trials + 1), shared=backend.share(job)):
+        if isinstance(block, SearchFailed):
+            raise UserError(str(block))
+        yield position, block
+
+
+def trial_blocks(job: SearchJob, trial: int) -> Iterator[CandidateBatch | SearchFailed]:
+    """``run_trial`` for a backend: a failing optimizer is the last block instead of an exception far away."""
+    try:
+        yield from run_trial(job, trial)
+    except SearchFailed as error:
+        yield error
