@@ -4,8 +4,8 @@
     make bench BENCH_JSON=bench.json      and the numbers
 
 Each row times one way on one panel: CPU time per candidate (wall time means little on a busy machine), the median of
-several repeats and their spread. Beside it stands the largest relative difference of its losses from those of the compiled
-kernel, or of R Robyn, since a fast wrong number is worth nothing. Compiling is not timed; nothing is asserted.
+several repeats and their spread. Beside it stands the largest relative difference of its losses from those of the
+compiled kernel, or of R Robyn, since a fast wrong number is worth nothing. Compiling is not timed; nothing is asserted.
 """
 
 from __future__ import annotations
