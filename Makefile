@@ -25,7 +25,12 @@ for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3 python; do \
 done
 endef
 
-# A .venv that works is kept and brought up to date; one that does not (its Python is gone, it was copied) is made anew.
+# A .venv that works is kept and brought up to date; one whose Python is gone is made anew.
+ifneq ($(wildcard $(STAMP)),)
+ifneq ($(shell $(BIN)/python -c 'print("works")' 2>/dev/null),works)
+.PHONY: $(STAMP)
+endif
+endif
 $(STAMP): pyproject.toml constraints.txt
 	@found=; $(FIND_PYTHON); \
 	if ! $(BIN)/python -c 'import sys, pip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
