@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OURS = {"mmm_core", "cluster", "runner"}
 DISTRIBUTION = {
+    "PIL": "pillow",
     "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
