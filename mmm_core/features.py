@@ -123,7 +123,10 @@ def _quiet_prophet() -> Any:
 
 
 def _make_model(
-    components: Sequence[str], holidays: Sequence[Holiday], settings: Mapping[str, Any], factors: Sequence[str]
+    components: Sequence[str],
+    holidays: Sequence[Holiday],
+    settings: Mapping[str, Any],
+    factors: Sequence[str],
 ) -> Any:
     import pandas as pd
 

@@ -25,10 +25,15 @@ app = typer.Typer(
 )
 
 SpecPath = Annotated[Path, typer.Argument(help="Spec file (YAML).", show_default=False)]
-RunPath = Annotated[Path, typer.Argument(help="Run folder, or a spec file for its newest run.", show_default=False)]
-DataPath = Annotated[str | None, typer.Option("--data", help="Table to use instead of data.path: CSV or Parquet.")]
+RunPath = Annotated[
+    Path, typer.Argument(help="Run folder, or a spec file for its newest run.", show_default=False)
+]
+DataPath = Annotated[
+    str | None, typer.Option("--data", help="Table to use instead of data.path: CSV or Parquet.")
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Any key of the spec, such as search.iterations=300. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", help="Any key of the spec, such as search.iterations=300. Repeatable."),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that run folders are made in.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
@@ -68,7 +73,9 @@ def run(
     set_: Overrides = None,
     runs: Runs = Path("runs"),
     workers: Annotated[int | None, typer.Option(min=1, help="Parallel workers; default all cores.")] = None,
-    backend: Annotated[str | None, typer.Option(help="ray, or serial for everything in this process.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="ray, or serial for everything in this process.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster: local, auto, ray://host:10001.")] = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
@@ -101,8 +108,12 @@ def run(
 @app.command()
 def evaluate(
     source: Annotated[Path, typer.Argument(help="Spec file or run folder.", show_default=False)],
-    candidates: Annotated[Path, typer.Option(help="CSV or Parquet, a column per hyperparameter.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Parquet or CSV to write, columns as in a run.", show_default=False)],
+    candidates: Annotated[
+        Path, typer.Option(help="CSV or Parquet, a column per hyperparameter.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Parquet or CSV to write, columns as in a run.", show_default=False)
+    ],
     data: DataPath = None,
     set_: Overrides = None,
     as_json: Json = False,
@@ -124,21 +135,33 @@ def evaluate(
 def allocate(
     source: RunPath,
     goal: Annotated[str, typer.Option(help="max_response or target_efficiency.")] = "max_response",
-    name: Annotated[str | None, typer.Option(help="Name of the scenario; default made from the goal.")] = None,
-    target: Annotated[float | None, typer.Option(help="ROAS (or CPA) to reach, for target_efficiency.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Total budget over the horizon; default today's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the scenario; default made from the goal.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="ROAS (or CPA) to reach, for target_efficiency.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Total budget over the horizon; default today's.")
+    ] = None,
     budget_per_period: Annotated[float | None, typer.Option(help="Budget per period instead.")] = None,
-    at_most: Annotated[bool, typer.Option("--at-most", help="Spend up to the budget instead of all of it.")] = False,
+    at_most: Annotated[
+        bool, typer.Option("--at-most", help="Spend up to the budget instead of all of it.")
+    ] = False,
     bounds: Annotated[
         list[str] | None,
-        typer.Option(help="low,high as multiples of today's spend, for all or as channel=low,high. Repeatable."),
+        typer.Option(
+            help="low,high as multiples of today's spend, for all or as channel=low,high. Repeatable."
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option(help="First date of the horizon.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date of the horizon.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Horizon: the last periods of the window.")] = None,
     flighting: Annotated[str, typer.Option(help="historical or constant.")] = "historical",
     carryover: Annotated[str, typer.Option(help="plan, or historical for Robyn's convention.")] = "plan",
-    candidate: Annotated[list[str] | None, typer.Option(help="Plan for these models only. Repeatable.")] = None,
+    candidate: Annotated[
+        list[str] | None, typer.Option(help="Plan for these models only. Repeatable.")
+    ] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -190,7 +213,9 @@ def report(source: RunPath, runs: Runs = Path("runs"), as_json: Json = False) ->
 
 
 @app.command()
-def track(source: RunPath, runs: Runs = Path("runs"), tracking_uri: TrackingUri = None, as_json: Json = False) -> None:
+def track(
+    source: RunPath, runs: Runs = Path("runs"), tracking_uri: TrackingUri = None, as_json: Json = False
+) -> None:
     """Bring MLflow to the state of a run folder; doing it twice changes nothing.
 
     Example: `mmm track runs/quickstart-…`
@@ -222,17 +247,25 @@ def ui(
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Argument(help="CSV or Parquet to write; the truth stands beside it.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="CSV or Parquet to write; the truth stands beside it.", show_default=False)
+    ],
     seed: Annotated[int, typer.Option(min=0)] = 1,
     periods: Annotated[int | None, typer.Option(help="Rows; default four years.")] = None,
     frequency: Annotated[str, typer.Option(help="weekly or daily.")] = "weekly",
     channels: Annotated[int, typer.Option(help="Paid channels.")] = 5,
     country: Annotated[str, typer.Option(help="Whose holidays; empty for none.")] = "DE",
     start: Annotated[str | None, typer.Option(help="First date.")] = None,
-    window_start: Annotated[str | None, typer.Option(help="First date of the window the truth is told for.")] = None,
+    window_start: Annotated[
+        str | None, typer.Option(help="First date of the window the truth is told for.")
+    ] = None,
     window_end: Annotated[str | None, typer.Option(help="Last date of that window.")] = None,
-    noise: Annotated[float, typer.Option(help="Standard deviation of the noise, as a share of the outcome.")] = 0.05,
-    correlation: Annotated[float, typer.Option(help="How much channels spend at the same time, 0 to 0.6.")] = 0.2,
+    noise: Annotated[
+        float, typer.Option(help="Standard deviation of the noise, as a share of the outcome.")
+    ] = 0.05,
+    correlation: Annotated[
+        float, typer.Option(help="How much channels spend at the same time, 0 to 0.6.")
+    ] = 0.2,
     adstock: Annotated[str, typer.Option(help="geometric, weibull_cdf or weibull_pdf.")] = "geometric",
     force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
     as_json: Json = False,
@@ -285,7 +318,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 

@@ -65,7 +65,9 @@ class MediaPanel:
     @property
     def digest(self) -> str:
         """SHA-256 of the values, hex: the same for CSV and Parquet, integers and floats."""
-        h = hashlib.sha256(self.dates.astype("datetime64[D]").astype(np.int64).tobytes() + self.outcome.tobytes())
+        h = hashlib.sha256(
+            self.dates.astype("datetime64[D]").astype(np.int64).tobytes() + self.outcome.tobytes()
+        )
         for name in sorted(self.numeric):
             h.update(name.encode() + self.numeric[name].tobytes())
         for name in sorted(self.factors):
@@ -128,7 +130,9 @@ def _read_parquet(path: str) -> pd.DataFrame:
 
     if "://" in path:
         filesystem, inner = fs.FileSystem.from_uri(path)
-        frame: pd.DataFrame = ds.dataset(inner, filesystem=filesystem, format="parquet").to_table().to_pandas()
+        frame: pd.DataFrame = (
+            ds.dataset(inner, filesystem=filesystem, format="parquet").to_table().to_pandas()
+        )
         return frame
     local: pd.DataFrame = ds.dataset(path, format="parquet").to_table().to_pandas()
     return local
@@ -260,7 +264,10 @@ def next_period(day: np.datetime64, frequency: Frequency, periods: int = 1) -> n
     """The first day of a later period."""
     if frequency is Frequency.MONTHLY:
         month = day.astype("datetime64[M]")
-        return (month + periods).astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
+        later: np.datetime64 = (month + periods).astype("datetime64[D]") + (
+            day - month.astype("datetime64[D]")
+        )
+        return later
     return day + np.timedelta64(periods * (7 if frequency is Frequency.WEEKLY else 1), "D")
 
 
@@ -328,7 +335,8 @@ def _window_rows(source: _Source, spec: ExperimentSpec, dates: DateArray) -> tup
 
 
 def _end_of_period(dates: DateArray) -> np.datetime64:
-    return dates[-1] + (dates[-1] - dates[-2]) - np.timedelta64(1, "D")
+    end: np.datetime64 = dates[-1] + (dates[-1] - dates[-2]) - np.timedelta64(1, "D")
+    return end
 
 
 # ----------------------------------------------------------------------------------------------------------- checks
@@ -358,7 +366,8 @@ def _check_variation(source: _Source, spec: ExperimentSpec, panel: MediaPanel) -
     for column, role in columns.items():
         if np.ptp(panel.numeric[column][panel.start : panel.stop]) == 0:
             raise source.fail(
-                column, f"{role} has the same value in every row of the window; it can explain nothing, remove it"
+                column,
+                f"{role} has the same value in every row of the window; it can explain nothing, remove it",
             )
     for column, levels in panel.factors.items():
         if len(set(levels)) == 1:
@@ -384,7 +393,9 @@ def panel_from_table(spec: ExperimentSpec, table: pd.DataFrame, path: str) -> Me
     dates = _parse_dates(source, spec.data.date)
     order = np.argsort(dates, kind="stable")
     if (order != np.arange(len(dates))).any():
-        findings.append(Finding("rows-sorted", Severity.INFO, "The rows were not in order of date and were sorted."))
+        findings.append(
+            Finding("rows-sorted", Severity.INFO, "The rows were not in order of date and were sorted.")
+        )
         source = _Source(path, source.table.iloc[order].reset_index(drop=True))
         dates = dates[order]
     frequency = _check_dates(source, spec.data.date, dates)
@@ -410,9 +421,7 @@ def panel_from_table(spec: ExperimentSpec, table: pd.DataFrame, path: str) -> Me
         if role not in ("data.date", "outcome") and column not in factors
     }
     outcome = _numbers(source, spec.outcome.column, labels)
-    panel = MediaPanel(
-        dates, frequency, outcome, numeric, factors, start, stop, tuple(findings + snapped)
-    )
+    panel = MediaPanel(dates, frequency, outcome, numeric, factors, start, stop, tuple(findings + snapped))
     _check_media(source, spec, panel)
     _check_variation(source, spec, panel)
     return panel

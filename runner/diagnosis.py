@@ -51,14 +51,20 @@ def _about_search(batches: Sequence[CandidateBatch], selection: Selection) -> It
         yield Finding(
             "few-candidates",
             Severity.WARNING,
-            f"Only {selection.pareto.n_selected} candidates were left to choose from, fewer than wanted; all were taken.",
+            f"Only {selection.pareto.n_selected} candidates were left to choose from, fewer than wanted; "
+            "all were taken.",
             "Raise search.iterations or search.trials.",
         )
     statuses = np.concatenate([batch.statuses for batch in batches])
-    for status, severity in ((FitStatus.MAX_SWEEPS, Severity.WARNING), (FitStatus.ALL_MEDIA_ZERO, Severity.INFO)):
+    for status, severity in (
+        (FitStatus.MAX_SWEEPS, Severity.WARNING),
+        (FitStatus.ALL_MEDIA_ZERO, Severity.INFO),
+    ):
         share = float((statuses == FIT_STATUSES.index(status)).mean())
         if share > 0.01:
-            yield Finding(f"candidates-{status}", severity, f"{share:.0%} of the candidates ended with {status}.")
+            yield Finding(
+                f"candidates-{status}", severity, f"{share:.0%} of the candidates ended with {status}."
+            )
 
 
 def _about_fit(selection: Selection) -> Iterator[Finding]:
@@ -68,7 +74,8 @@ def _about_fit(selection: Selection) -> Iterator[Finding]:
             yield Finding(
                 "overfit",
                 Severity.WARNING,
-                f"Model {model.candidate} misses the validation rows by {later / earlier:.1f} times its training error.",
+                f"Model {model.candidate} misses the validation rows by {later / earlier:.1f} times its training "
+                "error.",
                 "Prefer models with a similar error in both parts; a fixed smaller set of columns may help.",
             )
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmm_core.types import FIT_STATUSES, LOSS_COLUMNS, CandidateBatch, FittedModel, FloatArray, ModelProblem, OutcomeKind
+from mmm_core.types import (
+    FIT_STATUSES,
+    LOSS_COLUMNS,
+    CandidateBatch,
+    FittedModel,
+    FloatArray,
+    ModelProblem,
+    OutcomeKind,
+)
 from runner.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -61,7 +69,14 @@ def candidates_table(
         for p in range(problem.n_paid)
         for part in (batch.effect_shares[:, p], np.full(len(batch), problem.spend_share[p]), efficiency[:, p])
     ]
-    values = [*batch.hyperparameters.T, batch.penalty, *batch.losses.T, *batch.coefs.T, *batch.contributions.T, *shares]
+    values = [
+        *batch.hyperparameters.T,
+        batch.penalty,
+        *batch.losses.T,
+        *batch.coefs.T,
+        *batch.contributions.T,
+        *shares,
+    ]
     columns.update(zip(candidate_columns(problem), (pa.array(v) for v in values), strict=True))
     return pa.table(columns)
 
@@ -79,6 +94,7 @@ def write_trial(folder: Path, problem: ModelProblem, trial: int, batch: Candidat
 
 def batch_from_table(problem: ModelProblem, table: pa.Table) -> CandidateBatch:
     """The inverse of ``candidates_table``."""
+
     def matrix(names: Sequence[str]) -> FloatArray:
         return np.ascontiguousarray(np.column_stack([table[name].to_numpy() for name in names]))
 

@@ -22,7 +22,9 @@ def find_run(source: str | Path, runs: str | Path = "runs") -> RunFolder:
         return RunFolder.open(source)
     spec = load_spec(source)
     found = [
-        path for path in Path(runs).glob(f"{spec.name}-*-{spec.digest[:8]}") if (path / "manifest.json").is_file()
+        path
+        for path in Path(runs).glob(f"{spec.name}-*-{spec.digest[:8]}")
+        if (path / "manifest.json").is_file()
     ]
     if not found:
         raise UserError(f"{source}: no run of this spec in {runs}; start one with: mmm run {source}")

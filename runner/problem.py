@@ -72,7 +72,9 @@ def read_holidays(spec: ExperimentSpec, panel: MediaPanel) -> list[Holiday]:
     table = read_table(path)
     day_column = next((c for c in ("ds", "date") if c in table), None)
     if day_column is None or "holiday" not in table:
-        raise UserError(f"{path}: expected the columns ds (or date) and holiday, found {', '.join(table.columns)}")
+        raise UserError(
+            f"{path}: expected the columns ds (or date) and holiday, found {', '.join(table.columns)}"
+        )
     country = spec.baseline.country
     if "country" in table:
         if country is None and table["country"].nunique() > 1:
@@ -81,7 +83,10 @@ def read_holidays(spec: ExperimentSpec, panel: MediaPanel) -> list[Holiday]:
             table = table[table["country"] == country]
             if len(table) == 0:
                 raise UserError(f"{path}: no holiday of the country {country!r}; correct baseline.country")
-    return [_holiday(path, i, str(d), str(h)) for i, d, h in zip(table.index, table[day_column], table["holiday"], strict=True)]
+    return [
+        _holiday(path, i, str(d), str(h))
+        for i, d, h in zip(table.index, table[day_column], table["holiday"], strict=True)
+    ]
 
 
 def _holiday(path: str, index: int, day: str, name: str) -> Holiday:
@@ -96,7 +101,9 @@ def _holiday(path: str, index: int, day: str, name: str) -> Holiday:
     return Holiday(parsed, name, (str(parsed.year),))
 
 
-def baseline_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+def baseline_columns(
+    spec: ExperimentSpec, panel: MediaPanel
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """(baseline columns, factor columns): from Prophet, from the data, or none.
 
     With Prophet a factor becomes one column of its estimated effects; without it, its k - 1 dummies enter the ridge.
@@ -112,8 +119,12 @@ def baseline_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str,
     if "holiday" in components:
         holidays = fold_holidays(read_holidays(spec, panel), panel.dates, panel.frequency)
         if not any(panel.dates[0] <= np.datetime64(h.day) <= panel.dates[-1] for h in holidays):
-            raise UserError("baseline.holidays: no holiday falls into the dates of the data; drop the component holiday")
-    columns = prophet_columns(panel.dates, panel.outcome, components, holidays, factors, spec.baseline.prophet)
+            raise UserError(
+                "baseline.holidays: no holiday falls into the dates of the data; drop the component holiday"
+            )
+    columns = prophet_columns(
+        panel.dates, panel.outcome, components, holidays, factors, spec.baseline.prophet
+    )
     return {c: columns[c] for c in components}, {name: columns[name] for name in factors}
 
 
@@ -130,7 +141,9 @@ def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, F
         if context.column in panel.numeric:
             columns.append((context.name, panel.numeric[context.column]))
         else:
-            columns += [(name, values) for name, values in factors.items() if _is_of_factor(name, context.name)]
+            columns += [
+                (name, values) for name, values in factors.items() if _is_of_factor(name, context.name)
+            ]
     columns += media.items()
     names = [name for name, _ in columns]
     for name in names:
@@ -156,7 +169,9 @@ def _role_and_bounds(spec: ExperimentSpec, column: str) -> tuple[Role, tuple[flo
     return Role.CONTEXT, BOUNDS[context.sign]
 
 
-def assemble_problem(spec: ExperimentSpec, panel: MediaPanel, design: Mapping[str, FloatArray]) -> ModelProblem:
+def assemble_problem(
+    spec: ExperimentSpec, panel: MediaPanel, design: Mapping[str, FloatArray]
+) -> ModelProblem:
     """The frozen bundle from a panel and its design columns (fresh from Prophet, or read back from a run folder)."""
     roles, bounds = zip(*(_role_and_bounds(spec, column) for column in design), strict=True)
     return ModelProblem(

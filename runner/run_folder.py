@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
-VERSIONED = ("numpy", "scipy", "numba", "pandas", "pyarrow", "scikit-learn", "nevergrad", "prophet", "ray", "mlflow")
+VERSIONED = (
+    "numpy",
+    "scipy",
+    "numba",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "nevergrad",
+    "prophet",
+    "ray",
+    "mlflow",
+)
 
 
 class RunFolder:
@@ -50,8 +61,12 @@ class RunFolder:
             runs.mkdir(parents=True, exist_ok=True)
             folder = cls(_new_directory(runs, spec))
         except OSError as error:
-            raise UserError(f"{runs}: the run folder cannot be made ({error.strerror}); choose another --runs") from error
-        write_text(folder.path / "spec.yaml", yaml.safe_dump(spec.resolved(), sort_keys=False, allow_unicode=True))
+            raise UserError(
+                f"{runs}: the run folder cannot be made ({error.strerror}); choose another --runs"
+            ) from error
+        write_text(
+            folder.path / "spec.yaml", yaml.safe_dump(spec.resolved(), sort_keys=False, allow_unicode=True)
+        )
         write_table(folder.path / "inputs" / "panel.parquet", panel_table(spec, panel))
         write_table(folder.path / "inputs" / "design.parquet", design_table(problem))
         folder.write_manifest(
@@ -77,11 +92,15 @@ class RunFolder:
         """An existing run folder; UserError when it is none."""
         path = Path(path)
         if not path.is_dir():
-            raise UserError(f"{path}: there is no such run folder; mmm run prints the path of the one it makes")
+            raise UserError(
+                f"{path}: there is no such run folder; mmm run prints the path of the one it makes"
+            )
         folder = cls(path)
         for name in ("manifest.json", "spec.yaml", "inputs/panel.parquet", "inputs/design.parquet"):
             if not (path / name).is_file():
-                raise UserError(f"{path}: not a run folder, {name} is missing; give a folder that mmm run made")
+                raise UserError(
+                    f"{path}: not a run folder, {name} is missing; give a folder that mmm run made"
+                )
         try:
             found = folder.manifest().get("format")
         except (json.JSONDecodeError, AttributeError):
@@ -136,7 +155,9 @@ class RunFolder:
         """A table by its path without suffix, such as ``pareto``; UserError when the run has none."""
         path = self.path / f"{name}.parquet"
         if not path.is_file():
-            raise UserError(f"{self.path}: the run has no {name}.parquet; its stage did not finish, run it again")
+            raise UserError(
+                f"{self.path}: the run has no {name}.parquet; its stage did not finish, run it again"
+            )
         return read_table(path)
 
     def json(self, name: str) -> Any:

@@ -55,8 +55,10 @@ def horizon_of(scenario: str, horizon: HorizonSpec, problem: ModelProblem) -> Ho
     start = _day(horizon.start, problem.dates[problem.start])
     end = _day(horizon.end, problem.dates[problem.stop - 1])
     if not first <= start <= end < end_of_data:
-        raise UserError(f"{where}: {start} to {end} is not inside the data ({first} to {last}); move it inside")
-    return Horizon.between(problem, start, end)
+        raise UserError(
+            f"{where}: {start} to {end} is not inside the data ({first} to {last}); move it inside"
+        )
+    return Horizon.between(problem, str(start), str(end))
 
 
 def _day(asked: date | None, default: np.datetime64) -> np.datetime64:

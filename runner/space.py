@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from mmm_core.errors import ShapeError, UserError
-from mmm_core.types import FloatArray, ModelProblem
+from mmm_core.types import FloatArray, IntArray, ModelProblem
 from runner.spec import ExperimentSpec
 
 # Robyn rounds what Nevergrad proposes to this many significant digits before it is used.
@@ -29,7 +29,7 @@ class SearchSpace:
     high: FloatArray
 
     @cached_property
-    def searched(self) -> FloatArray:
+    def searched(self) -> IntArray:
         """Positions of the D searched hyperparameters."""
         return np.flatnonzero(self.high > self.low)
 
@@ -79,7 +79,9 @@ def search_space(spec: ExperimentSpec, problem: ModelProblem) -> SearchSpace:
     names = problem.hyperparameter_names
     for key in spec.hyperparameters:
         if key.endswith("_penalty") and key not in names:
-            raise UserError(f"hyperparameters.{key}: the design has no such column; it has {', '.join(problem.columns)}")
+            raise UserError(
+                f"hyperparameters.{key}: the design has no such column; it has {', '.join(problem.columns)}"
+            )
     ranges = spec.ranges(names)
     low = np.array([ranges[name][0] for name in names])
     high = np.array([ranges[name][1] for name in names])

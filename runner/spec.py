@@ -47,8 +47,8 @@ DEFAULT_RANGES: dict[str, tuple[float, float]] = {
     "lambda_hp": (0.0, 1.0),
     "penalty": (0.0, 1.0),
 }
-# Multiples of today's spend. Narrower than Robyn's (0.5 to 2, and 0.1 to 10): a curve knows little outside the spends it
-# was fitted on.
+# Multiples of today's spend. Narrower than Robyn's (0.5 to 2, and 0.1 to 10): a curve knows little outside the spends
+# it was fitted on.
 DEFAULT_BOUNDS = {"max_response": (0.7, 1.5), "target_efficiency": (0.1, 3.0)}
 # The survival curve of the CDF kind is flat beyond shape 2.
 WEIBULL_CDF_SHAPE = (0.0, 2.0)
@@ -68,7 +68,9 @@ def _name(value: str) -> str:
 
 def _file_name(value: str) -> str:
     if not re.fullmatch(r"[\w][\w .+-]*", value) or value.endswith((".", " ")):
-        raise _fail(f"{value!r} becomes a file name: use letters, digits, space, dot, plus, minus and underscore")
+        raise _fail(
+            f"{value!r} becomes a file name: use letters, digits, space, dot, plus, minus and underscore"
+        )
     return value
 
 
@@ -191,7 +193,9 @@ class BaselineSpec(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> BaselineSpec:
         if self.components and self.precomputed:
-            raise _fail("give either components (from Prophet) or precomputed (columns of the data), not both")
+            raise _fail(
+                "give either components (from Prophet) or precomputed (columns of the data), not both"
+            )
         if len(set(self.components)) < len(self.components):
             raise _fail("a component is named twice")
         if "holiday" in self.components and not (self.country or self.holidays):
@@ -428,7 +432,9 @@ class ExperimentSpec(Strict):
             if isinstance(entry, dict):
                 if key not in self.media_names:
                     hint = _suggest(key, self.media_names)
-                    raise _fail(f"hyperparameters.{key}: there is no channel or organic medium of this name{hint}")
+                    raise _fail(
+                        f"hyperparameters.{key}: there is no channel or organic medium of this name{hint}"
+                    )
                 for parameter, bounds in entry.items():
                     if parameter not in (*per_medium, "penalty"):
                         raise _fail(
@@ -438,10 +444,14 @@ class ExperimentSpec(Strict):
                     _check_limits(f"hyperparameters.{key}.{parameter}", parameter, bounds)
             elif key in ("train_size", "lambda_hp") or key.endswith("_penalty"):
                 if key.endswith("_penalty") and not self.penalty_factors:
-                    raise _fail(f"hyperparameters.{key}: penalties are searched with penalty_factors: true only")
+                    raise _fail(
+                        f"hyperparameters.{key}: penalties are searched with penalty_factors: true only"
+                    )
                 _check_limits(f"hyperparameters.{key}", key if "_penalty" not in key else "penalty", entry)
             elif key in self.media_names:
-                raise _fail(f"hyperparameters.{key}: expected its parameters, for example {{alpha: [0.5, 3]}}")
+                raise _fail(
+                    f"hyperparameters.{key}: expected its parameters, for example {{alpha: [0.5, 3]}}"
+                )
             else:
                 known = [*self.media_names, "train_size", "lambda_hp"]
                 raise _fail(f"hyperparameters.{key}: unknown key{_suggest(key, known)}")
@@ -473,7 +483,10 @@ class ExperimentSpec(Strict):
         given = tree["hyperparameters"]
         filled: dict[str, Any] = {}
         for medium in self.media_names:
-            filled[medium] = {p: list(given.get(medium, {}).get(p, self._default_range(f"{medium}_{p}"))) for p in per_medium}
+            filled[medium] = {
+                p: list(given.get(medium, {}).get(p, self._default_range(f"{medium}_{p}")))
+                for p in per_medium
+            }
             filled[medium].update({p: r for p, r in given.get(medium, {}).items() if p not in per_medium})
         for name in names[-2:]:
             filled[name] = list(given.get(name, self._default_range(name)))
@@ -481,7 +494,9 @@ class ExperimentSpec(Strict):
         tree["hyperparameters"] = filled
         for scenario, spec in zip(tree["scenarios"], self.scenarios, strict=True):
             bounds = spec.resolved_bounds
-            scenario["bounds"] = {c: list(b) for c, b in bounds.items()} if isinstance(bounds, dict) else list(bounds)
+            scenario["bounds"] = (
+                {c: list(b) for c, b in bounds.items()} if isinstance(bounds, dict) else list(bounds)
+            )
         return tree
 
     @property
@@ -550,7 +565,7 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     try:
-        tree = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
+        tree = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         reason = " ".join(str(getattr(error, "problem", None) or error).split())
         mark = getattr(error, "problem_mark", None)
@@ -641,7 +656,11 @@ def load_spec(path: str | Path, *, data: str | None = None, overrides: Sequence[
 
 def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
     baseline = tree.get("baseline")
-    entries = [tree.get("data"), tree.get("calibration"), baseline.get("holidays") if isinstance(baseline, dict) else None]
+    entries = [
+        tree.get("data"),
+        tree.get("calibration"),
+        baseline.get("holidays") if isinstance(baseline, dict) else None,
+    ]
     for entry in entries:
         if isinstance(entry, dict) and isinstance(entry.get("path"), str) and "://" not in entry["path"]:
             entry["path"] = str((folder / entry["path"]).absolute().resolve())
@@ -663,7 +682,9 @@ def sentence(error: ValidationError) -> str:
     else:
         given = first.get("input")
         shown = f", got {given!r}" if isinstance(given, (str, int, float, bool, type(None))) else ""
-        message = first["msg"].replace("Input should be", "expected").replace("Value should", "should") + shown
+        message = (
+            first["msg"].replace("Input should be", "expected").replace("Value should", "should") + shown
+        )
         message = message[0].lower() + message[1:]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if message.startswith("."):  # a validator that knows the rest of the path

@@ -32,8 +32,12 @@ def print_validation(path: str, result: ValidationResult) -> None:
     panel = result.panel
     window = panel.dates[panel.start : panel.stop]
     out.print(f"{path}: valid", markup=False)
-    out.print(f"  {len(panel.dates)} {panel.frequency} rows, window of {len(window)}: {window[0]} to {window[-1]}")
-    out.print(f"  {len(result.spec.channels)} paid channels, {len(result.spec.organic)} organic", markup=False)
+    out.print(
+        f"  {len(panel.dates)} {panel.frequency} rows, window of {len(window)}: {window[0]} to {window[-1]}"
+    )
+    out.print(
+        f"  {len(result.spec.channels)} paid channels, {len(result.spec.organic)} organic", markup=False
+    )
     _print_findings(out, [(f.status, f.details, f.recommendation) for f in result.findings])
 
 
@@ -41,7 +45,7 @@ def print_run(folder: RunFolder) -> None:
     """The selected models, the plans and where everything is."""
     out = console()
     summary = folder.json("summary")
-    metric = summary["outcome_kind"] == "revenue" and "roas" or "cpa"
+    metric = (summary["outcome_kind"] == "revenue" and "roas") or "cpa"
     _print_models(out, summary["selected"], metric)
     for name, entry in summary["plans"].items():
         _print_plan_summary(out, folder, name, entry, metric)
@@ -64,12 +68,18 @@ def _print_models(out: Console, selected: Sequence[dict[str, Any]], metric: str)
     for model in selected:
         values = [_number(model[metric][channel]) for channel in channels]
         table.add_row(
-            model["candidate"], str(model["cluster"]), f"{model['nrmse']:.4f}", f"{model['decomp_rssd']:.4f}", *values
+            model["candidate"],
+            str(model["cluster"]),
+            f"{model['nrmse']:.4f}",
+            f"{model['decomp_rssd']:.4f}",
+            *values,
         )
     out.print(table)
 
 
-def _print_plan_summary(out: Console, folder: RunFolder, name: str, entry: dict[str, Any], metric: str) -> None:
+def _print_plan_summary(
+    out: Console, folder: RunFolder, name: str, entry: dict[str, Any], metric: str
+) -> None:
     ensemble = entry["ensemble"]
     heading = f"Plan {name}, mean of the selected models, {ensemble['start']} to {ensemble['end']}"
     if ensemble["status"] != "solved":
@@ -103,7 +113,9 @@ def print_plans(result: Allocation) -> None:
         out.print(f"  model {candidate}: {plan.status}, {told}", markup=False)
     for note in plans.ensemble.notes:
         out.print(f"  {note}", markup=False)
-    out.print(f"plans: {result.folder.path / 'scenarios' / plans.scenario.name}", soft_wrap=True, markup=False)
+    out.print(
+        f"plans: {result.folder.path / 'scenarios' / plans.scenario.name}", soft_wrap=True, markup=False
+    )
 
 
 def _print_plan(out: Console, scenario: str, whose: str, plan: Plan) -> None:

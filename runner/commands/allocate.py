@@ -102,6 +102,8 @@ def _parse_bounds(texts: Sequence[str]) -> list[float] | dict[str, list[float]]:
         try:
             low, high = (float(number) for number in pair.split(","))
         except ValueError:
-            raise UserError(f"--bounds {text}: expected low,high or channel=low,high, such as 0.7,1.5") from None
+            raise UserError(
+                f"--bounds {text}: expected low,high or channel=low,high, such as 0.7,1.5"
+            ) from None
         own[channel if equals else "default"] = [low, high]
     return own["default"] if list(own) == ["default"] else own

@@ -60,7 +60,9 @@ def run(
 def _problem(source: Path, data: str | None, overrides: Sequence[str]) -> tuple[ExperimentSpec, ModelProblem]:
     if source.is_dir():
         if data is not None or overrides:
-            raise UserError(f"{source}: --data and --set need a spec file; a run folder has its data and spec inside")
+            raise UserError(
+                f"{source}: --data and --set need a spec file; a run folder has its data and spec inside"
+            )
         folder = RunFolder.open(source)
         spec = folder.spec()
         return spec, folder.problem(spec, folder.panel(spec))
@@ -91,7 +93,9 @@ def hyperparameter_matrix(
             columns.append((penalty - least) / (most - least))
         else:
             also = " (or lambda)" if name == "lambda_hp" else ""
-            raise UserError(f"{path}: the column {name!r}{also} is missing; every searched hyperparameter needs one")
+            raise UserError(
+                f"{path}: the column {name!r}{also} is missing; every searched hyperparameter needs one"
+            )
     matrix = np.column_stack(columns)
     if penalty is not None:
         # Only the penalty itself counts; one outside the range searched here is legal.
@@ -127,4 +131,6 @@ def _write(out: Path, table: pa.Table) -> None:
         else:
             write_table(out, table)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror or error}); choose another --out"
+        ) from error

@@ -38,7 +38,9 @@ def check_search(job: SearchJob) -> None:
     check_optimizer(job.optimizer, job.space.dimension, job.batch_size)
 
 
-def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, progress: Progress) -> list[CandidateBatch]:
+def search(
+    backend: Backend, job: SearchJob, trials: int, folder: RunFolder, progress: Progress
+) -> list[CandidateBatch]:
     """Run the trials, write each one's table when it is complete, and return them in order.
 
     Args:

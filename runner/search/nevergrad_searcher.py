@@ -9,14 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from mmm_core.errors import UserError
+from mmm_core.errors import ShapeError, UserError
 from mmm_core.types import FloatArray
 from runner.search.base import SearchFailed
 from runner.seeds import as_integer
 
 # These work with the pinned numpy in two objectives: tested, so a run need not try them out first.
 PROVEN = frozenset(
-    {"TwoPointsDE", "DE", "OnePointDE", "RotInvDE", "CMA", "DiagonalCMA", "PSO", "OnePlusOne", "RandomSearch", "NGOpt"}
+    {
+        "TwoPointsDE",
+        "DE",
+        "OnePointDE",
+        "RotInvDE",
+        "CMA",
+        "DiagonalCMA",
+        "PSO",
+        "OnePlusOne",
+        "RandomSearch",
+        "NGOpt",
+    }
 )
 PROBE_ASKS = 120
 
@@ -69,10 +80,11 @@ class NevergradSearcher:
         """(n, D) points of the last ask, in its order, with their (n, objectives) losses."""
         if self._dimension == 0:
             return
+        if len(points) != len(self._asked):
+            raise ShapeError(f"{len(points)} points are told, {len(self._asked)} were asked")
         with _quiet(), self._named_failure():
             for candidate, values in zip(self._asked, losses.tolist(), strict=True):
                 self._optimizer.tell(candidate, values)
-
 
     @contextmanager
     def _named_failure(self) -> Iterator[None]:
@@ -88,7 +100,7 @@ class NevergradSearcher:
 class _quiet(warnings.catch_warnings):  # noqa: N801 - used as a statement
     """Nevergrad's advice about its own settings is not for our users."""
 
-    def __enter__(self) -> None:  # type: ignore[override]
+    def __enter__(self) -> None:
         super().__enter__()
         warnings.simplefilter("ignore")
 
@@ -116,10 +128,14 @@ def check_optimizer(name: str, dimension: int, batch_size: int) -> None:
         return
     seed = np.random.SeedSequence(0)
     try:
-        searcher = NevergradSearcher(name, dimension=dimension, budget=PROBE_ASKS, batch_size=batch_size, seed=seed)
+        searcher = NevergradSearcher(
+            name, dimension=dimension, budget=PROBE_ASKS, batch_size=batch_size, seed=seed
+        )
         for _ in range(0, PROBE_ASKS, batch_size):
             points = searcher.ask(batch_size)
-            searcher.tell(points, np.column_stack([(points**2).mean(axis=1), ((points - 1) ** 2).mean(axis=1)]))
+            searcher.tell(
+                points, np.column_stack([(points**2).mean(axis=1), ((points - 1) ** 2).mean(axis=1)])
+            )
     except UserError:
         raise
     except Exception as error:
