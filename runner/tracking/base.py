@@ -1,0 +1,267 @@
+"""The contract of a tracker, and what every tracker agrees on: names, limits, finite numbers."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mmm_core.errors import MMMError
+from mmm_core.types import FloatArray, IntArray
+
+# Limits of MLflow's REST interface, which its databases share. Tags are kept to the 5,000 of older servers.
+KEY_LENGTH = 250
+PARAM_LENGTH = 6000
+TAG_LENGTH = 5000
+POINTS_PER_CALL = 1000
+
+_ILLEGAL = re.compile(r"[^\w.\- ]|^\.|_(?=x[0-9a-f])")
+_ESCAPED = re.compile(r"_x([0-9a-f]+)_")
+_SHORTENED = re.compile(r"_x([0-9a-f]{16})$")
+
+
+class TrackingFailed(MMMError):
+    """The tracking store could not be read or written: one sentence for the user. No result depends on it."""
+
+
+class RunStatus(StrEnum):
+    """How a run ended, in MLflow's words."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One metric by step."""
+
+    key: str
+    steps: IntArray  # (N,)
+    values: FloatArray  # (N,) finite
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The data of a run: enough to recognise them, nothing of their contents."""
+
+    name: str
+    digest: str
+    source: str
+    columns: tuple[tuple[str, str], ...]  # (name, type in MLflow's words: double, long, string or datetime)
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as found in the store; ``handle`` is the store's own id."""
+
+    handle: str
+    tags: Mapping[str, str]
+
+
+class Tracker(Protocol):
+    """Where runs are written: one experiment at a time, every run by its handle.
+
+    Keys are legal (see ``legal_key``), values within the limits above, numbers finite: a tracker refuses others. All
+    methods raise TrackingFailed, with one sentence, when the store does not do as asked.
+    """
+
+    @property
+    def location(self) -> str:
+        """The store in words for the user; no password in it."""
+        ...
+
+    def open(self, experiment: str) -> None:
+        """Make the experiment unless it exists; everything below happens in it."""
+        ...
+
+    def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
+        """Runs of the experiment that carry all these tags and are not deleted, in the order of their handles."""
+        ...
+
+    def start(self, name: str, tags: Mapping[str, str], started: int) -> str:
+        """A new run, ``started`` in milliseconds since 1970; its handle."""
+        ...
+
+    def log(
+        self,
+        handle: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        """Write parameters, single metrics (step 0) and tags; a tag is replaced, a parameter never."""
+        ...
+
+    def log_series(self, handle: str, series: Sequence[Series], timestamp: int) -> None:
+        """Append to metric histories; fastest with POINTS_PER_CALL points."""
+        ...
+
+    def log_files(self, handle: str, root: Path, files: Sequence[str]) -> None:
+        """Store files, given by their paths below ``root``, under the same paths; existing ones are replaced."""
+        ...
+
+    def log_dataset(self, handle: str, dataset: DatasetFacts) -> None:
+        """Name the data that the run is about."""
+        ...
+
+    def finish(self, handle: str, status: RunStatus, ended: int) -> None:
+        """Close the run, ``ended`` in milliseconds since 1970; a closed run may still be written to."""
+        ...
+
+    def delete(self, handle: str) -> None:
+        """Take the run away; ``find`` does not see it any more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------------- names
+
+
+def legal_key(name: str) -> str:
+    """A name as MLflow takes it for a key: word characters, dot, dash and space, at most KEY_LENGTH of them.
+
+    Any other character c becomes ``_x<code point in hex>_`` (``R&D`` -> ``R_x26_D``); so does an underscore that would
+    read as the begin of such an escape, and a leading dot. Slash and colon are legal in MLflow but escaped as well: a
+    key with slashes must be a normal path, and a server on Windows refuses colons. A key that would be too long is cut
+    and ends in ``_x<16 hex digits of the name's SHA-256>``, without the closing underscore.
+
+    Args:
+        name: any text, not empty. Different names give different keys.
+    """
+    key = _ILLEGAL.sub(lambda match: f"_x{ord(match[0]):x}_", name)
+    if len(key) <= KEY_LENGTH:
+        return key
+    mark = f"_x{_name_hash(name)}"
+    return key[: KEY_LENGTH - len(mark)] + mark
+
+
+def original_name(key: str, tags: Mapping[str, str]) -> str:
+    """The inverse of ``legal_key``; a key that was cut is looked up in the tags of its run (see ``name_tags``).
+
+    Raises:
+        KeyError: the key was cut and the tags do not say what it was.
+    """
+    shortened = _SHORTENED.search(key)
+    if shortened:
+        return tags[f"mmm.name.{shortened[1]}"]
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
+
+
+def name_tags(names: Sequence[str]) -> dict[str, str]:
+    """Tags that hold the full names of keys that had to be cut."""
+    cut = [name for name in names if _SHORTENED.search(legal_key(name))]
+    return {f"mmm.name.{_name_hash(name)}": name[:TAG_LENGTH] for name in cut}
+
+
+def _name_hash(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, cut with an ellipsis where it is longer than ``limit``."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_legal(key: str) -> bool:
+    """Whether a key can be written as it is."""
+    return 0 < len(key) <= KEY_LENGTH and not re.search(r"[^\w.\- ]|^\.", key)
+
+
+# ----------------------------------------------------------------------------------------------------------- numbers
+
+
+def finite_series(key: str, steps: IntArray, values: FloatArray) -> Series:
+    """A series without infinities and NaN: MLflow's databases would replace or refuse them."""
+    known = np.isfinite(values)
+    return Series(key, steps[known], values[known])
+
+
+def check_series(series: Sequence[Series]) -> None:
+    """Refuse what no tracker may take.
+
+    Raises:
+        TrackingFailed: a key is not legal or a value is not finite.
+    """
+    for one in series:
+        if not is_legal(one.key):
+            raise TrackingFailed(
+                f"the metric name {one.key!r} is not legal in MLflow; pass it through legal_key"
+            )
+        if not np.isfinite(one.values).all():
+            raise TrackingFailed(f"the metric {one.key!r} has values that are not finite; leave them out")
+
+
+def blocks(series: Sequence[Series], size: int = POINTS_PER_CALL) -> Iterator[list[Series]]:
+    """The same points in the same order, ``size`` at a time."""
+    block: list[Series] = []
+    room = size
+    for one in series:
+        start = 0
+        while start < len(one.steps):
+            stop = min(start + room, len(one.steps))
+            block.append(Series(one.key, one.steps[start:stop], one.values[start:stop]))
+            room -= stop - start
+            start = stop
+            if room == 0:
+                yield block
+                block, room = [], size
+    if block:
+        yield block
+
+
+# ------------------------------------------------------------------------------------------------------------- locks
+
+
+@contextmanager
+def locked(directory: Path, what: str, timeout: float = 60.0) -> Iterator[None]:
+    """Hold the directory's lock, so that two processes do not do the same at once.
+
+    The lock is on the directory itself: no file is left behind, and it ends with the process. A file system without
+    locks (some network ones) gives none.
+
+    Args:
+        directory: must exist. what: what is being done, for the error. timeout: seconds to wait.
+    Raises:
+        TrackingFailed: another process held the lock all the time.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        _wait_for_lock(descriptor, what, timeout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, what: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TrackingFailed(
+                    f"another process has been {what} for {timeout:g} s; wait for it to end"
+                ) from None
+            time.sleep(0.05)
+        except OSError:
+            return
+        else:
+            return

@@ -1,0 +1,452 @@
+"""The tracker that writes to MLflow: an SQLite file, a database or a server. The one module that knows mlflow.
+
+MLflow's client is used with explicit run ids and without its global state (no active run, no tracking URI set), so that
+the program around it may use MLflow as it likes. It is slow to import (2 to 8 s), so nothing is imported before a
+tracker is opened.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import re
+import socket
+import sqlite3
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from runner.tables import write_atomically
+from runner.tracking.base import (
+    POINTS_PER_CALL,
+    DatasetFacts,
+    RunStatus,
+    Series,
+    TrackedRun,
+    TrackingFailed,
+    blocks,
+    check_series,
+    locked,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+PAIRS_PER_CALL = 100
+# A request may have 1 MB; a character takes at most 6 bytes in JSON.
+CHARACTERS_PER_CALL = 100_000
+PAGE = 1000
+
+# The user's own settings of these variables win. A server that is gone is noticed by the first request, within two
+# times 4 s; one that answers is given more time for each of the following.
+FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "4", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+AT_WORK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+ALWAYS = {
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # No connection stays open between calls: the SQLite file can be moved, and nothing is left to close.
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
+}
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+TALKATIVE = ("mlflow", "alembic", "urllib3")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where MLflow is.
+
+    Attributes:
+        uri: MLflow's tracking URI, complete.
+        database: path of the SQLite file, None for other stores.
+        artifacts: directory for artifacts; None where the server decides.
+    """
+
+    uri: str
+    database: Path | None = None
+    artifacts: Path | None = None
+
+    @property
+    def is_server(self) -> bool:
+        """Reached over HTTP."""
+        return self.uri.startswith(("http://", "https://"))
+
+    @property
+    def shown(self) -> str:
+        """The store in words for the user: the path of the file, or the URI without its password."""
+        return str(self.database) if self.database else without_password(self.uri)
+
+
+def choose_store(runs: Path, explicit: str | None = None, from_spec: str | None = None) -> Store:
+    """The store of runs: what the command says, else the spec, else MLFLOW_TRACKING_URI, else a file beside the runs.
+
+    Args:
+        runs: the folder that run folders lie in. explicit: --tracking-uri. from_spec: tracking.uri.
+    Returns:
+        The store; nothing is opened or made. Relative SQLite paths are relative to the current directory.
+    Raises:
+        TrackingFailed: MLflow cannot write there.
+    """
+    uri = explicit or from_spec or os.environ.get("MLFLOW_TRACKING_URI") or None
+    if uri is None:
+        return _sqlite_store((runs / DATABASE).absolute().resolve())
+    if uri.startswith("sqlite:"):
+        path = unquote(uri.removeprefix("sqlite:").removeprefix("///"))
+        if not path or path == ":memory:" or path.startswith("//"):
+            raise TrackingFailed(f"{uri}: expected the path of a file, for example sqlite:///mlflow.db")
+        return _sqlite_store(Path(path).absolute().resolve())
+    if "://" not in uri and Path(uri).suffix in (".db", ".sqlite", ".sqlite3"):
+        return _sqlite_store(Path(uri).absolute().resolve())
+    if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
+        raise TrackingFailed(
+            f"{uri}: MLflow no longer writes to plain folders; give the address of a server or an SQLite file such as "
+            f"sqlite:///{DATABASE}"
+        )
+    if re.match(r"(postgresql|mysql|mssql)(\+\w+)?://", uri):
+        return Store(uri, artifacts=(runs / ARTIFACTS).absolute().resolve())
+    return Store(uri.rstrip("/"))
+
+
+def _sqlite_store(path: Path) -> Store:
+    # The driver unquotes the path, so that a percent or question mark in it has to be quoted.
+    return Store(f"sqlite:///{quote(str(path), safe='/ :#&;+=@,~!$()[]')}", path, path.parent / ARTIFACTS)
+
+
+def without_password(uri: str) -> str:
+    """A URI that can be shown."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri
+
+
+class MlflowTracker:
+    """Runs in MLflow."""
+
+    def __init__(self, store: Store) -> None:
+        """Open the store; a new SQLite file gets its schema first.
+
+        Raises:
+            TrackingFailed: there is no MLflow there.
+        """
+        self._store = store
+        self._experiment = ""
+        _import_mlflow()
+        with self._calling():
+            if store.database is not None:
+                create_schema(store)
+                _check_file(store.database)
+            elif not store.is_server:
+                _check_port(store.uri)
+            self._client = _client(store.uri)
+
+    @property
+    def location(self) -> str:
+        """The store in words for the user."""
+        return self._store.shown
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own client of the store, for reading."""
+        return self._client
+
+    def open(self, experiment: str) -> None:
+        """Make the experiment unless it exists."""
+        with self._calling(FIRST_CONTACT):
+            found = self._client.get_experiment_by_name(experiment)
+            if found is None:
+                self._experiment = self._create_experiment(experiment)
+                return
+        if found.lifecycle_stage != "active":
+            raise TrackingFailed(
+                f"{self.location}: the experiment {experiment!r} was deleted there; restore it (mlflow experiments "
+                f"restore --experiment-id {found.experiment_id}) or set another tracking.experiment"
+            )
+        self._experiment = found.experiment_id
+
+    def _create_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        artifacts = self._store.artifacts
+        # A name of one's own may hold anything; quoted it is one folder, and dots cannot lead out of it.
+        folder = quote(name, safe=" ").replace(".", "%2E")
+        location = (artifacts / folder).as_uri() if artifacts else None
+        try:
+            return str(self._client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = self._client.get_experiment_by_name(name)  # another process was faster
+            return str(found.experiment_id) if found else ""
+
+    def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
+        """Runs that carry all these tags."""
+        conditions = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
+        found: list[TrackedRun] = []
+        token: str | None = None
+        while True:
+            with self._calling():
+                page = self._client.search_runs(
+                    [self._experiment], conditions, max_results=PAGE, page_token=token
+                )
+            found += [TrackedRun(run.info.run_id, dict(run.data.tags)) for run in page]
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda run: run.handle)
+
+    def start(self, name: str, tags: Mapping[str, str], started: int) -> str:
+        """A new run."""
+        with self._calling():
+            run = self._client.create_run(
+                self._experiment, start_time=started, tags=dict(tags), run_name=name
+            )
+        return str(run.info.run_id)
+
+    def log(
+        self,
+        handle: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        """Write parameters, single metrics and tags."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        values = metrics or {}
+        _check_metrics(values)
+        points = [Metric(key, float(value), timestamp, 0) for key, value in values.items()]
+        with self._calling():
+            for some in _chunks(params or {}):
+                self._client.log_batch(handle, params=[Param(*pair) for pair in some])
+            for start in range(0, len(points), POINTS_PER_CALL):
+                self._client.log_batch(handle, metrics=points[start : start + POINTS_PER_CALL])
+            for some in _chunks(tags or {}):
+                self._client.log_batch(handle, tags=[RunTag(*pair) for pair in some])
+
+    def log_series(self, handle: str, series: Sequence[Series], timestamp: int) -> None:
+        """Append to metric histories."""
+        from mlflow.entities import Metric
+
+        check_series(series)
+        with self._calling(), _collector_paused():
+            for block in blocks(series, POINTS_PER_CALL):
+                points = [
+                    Metric(one.key, value, timestamp, step)
+                    for one in block
+                    for step, value in zip(one.steps.tolist(), one.values.tolist(), strict=True)
+                ]
+                self._client.log_batch(handle, metrics=points)
+
+    def log_files(self, handle: str, root: Path, files: Sequence[str]) -> None:
+        """Store files under their paths below ``root``."""
+        if not files:
+            return
+        # One call for all: each call asks the store for the run again.
+        with self._calling(), tempfile.TemporaryDirectory(prefix="mmm-track-") as staging:
+            for file in files:
+                link = Path(staging) / file
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to((root / file).resolve(strict=True))
+            self._client.log_artifacts(handle, staging)
+
+    def log_dataset(self, handle: str, dataset: DatasetFacts) -> None:
+        """Name the data; written by hand, since MLflow's own profile of a table costs half a second."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        columns = [{"type": kind, "name": name, "required": True} for name, kind in dataset.columns]
+        entity = Dataset(
+            name=dataset.name[:500],
+            digest=dataset.digest[:36],
+            source_type="local" if "://" not in dataset.source else "external",
+            source=json.dumps({"uri": dataset.source}),
+            schema=json.dumps({"mlflow_colspec": columns}),
+            profile=json.dumps({"num_rows": dataset.n_rows, "num_elements": dataset.n_rows * len(columns)}),
+        )
+        with self._calling():
+            tag = InputTag("mlflow.data.context", "training")
+            self._client.log_inputs(handle, datasets=[DatasetInput(entity, [tag])])
+
+    def finish(self, handle: str, status: RunStatus, ended: int) -> None:
+        """Close the run."""
+        with self._calling():
+            self._client.set_terminated(handle, str(status), ended)
+
+    def delete(self, handle: str) -> None:
+        """Take the run away; MLflow keeps it in its bin until `mlflow gc`."""
+        with self._calling():
+            self._client.delete_run(handle)
+
+    def close(self) -> None:
+        """Nothing to let go of: no connection outlives a call."""
+
+    @contextmanager
+    def _calling(self, patience: Mapping[str, str] = AT_WORK) -> Iterator[None]:
+        """Around calls to MLflow: short timeouts, no chatter, foreign errors as one sentence."""
+        try:
+            with _environment({**ALWAYS, **patience}), _quiet():
+                yield
+        except TrackingFailed:
+            raise
+        except Exception as error:  # MLflow, its databases and its transports raise whatever they like
+            raise TrackingFailed(f"{self.location}: {self._reason(error)}") from error
+
+    def _reason(self, error: Exception) -> str:
+        text = " ".join(str(error).split())
+        password = urlsplit(self._store.uri).password
+        if password:
+            text = text.replace(password, "***").replace(unquote(password), "***")
+        if self._store.is_server and re.search("timed? ?out|Max retries|Connection|refused|resolve", text):
+            return "no MLflow server answers there; start it, or correct the tracking URI"
+        if "out-of-date database schema" in text:
+            return f"made by another version of MLflow; bring it up to date with: mlflow db upgrade '{self.location}'"
+        return f"MLflow failed ({type(error).__name__}: {shortened(text, 300)})"
+
+
+def create_schema(store: Store) -> None:
+    """Make the SQLite file with MLflow's tables, unless it exists.
+
+    Processes that open a new file together run its migrations at once, fail, and can break it for good. So one at a
+    time makes it under a lock, under another name, and the file appears complete or not at all.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    path, artifacts = store.database, store.artifacts
+    if path is None or artifacts is None or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def migrate(temporary: Path) -> None:
+        SqlAlchemyStore(_sqlite_store(temporary).uri, artifacts.as_uri())  # type: ignore[no-untyped-call]
+
+    with locked(path.parent, f"making {path.name}"):
+        if not path.exists():
+            write_atomically(path, migrate)
+
+
+def _check_file(path: Path) -> None:
+    """Look before MLflow does, which tries ten times over 100 s to open a file that is damaged or locked."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as connection:
+            tables = {
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+    except sqlite3.Error as error:
+        raise TrackingFailed(f"{path}: the MLflow store cannot be read ({error})") from error
+    if "experiments" not in tables:
+        raise TrackingFailed(f"{path}: not an MLflow store, or half made; move it away and a new one is made")
+
+
+def _check_port(uri: str) -> None:
+    """The same for a database server."""
+    parts = urlsplit(uri)
+    default = next((port for name, port in PORTS.items() if parts.scheme.startswith(name)), None)
+    if parts.hostname is None or (parts.port or default) is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or default), timeout=4).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrackingFailed(
+            f"{without_password(uri)}: no database answers there ({reason}); start it"
+        ) from error
+
+
+def _import_mlflow() -> None:
+    os.environ.setdefault(
+        "MLFLOW_DISABLE_TELEMETRY", "true"
+    )  # read once, at import; a run tells nobody about itself
+    with warnings.catch_warnings():
+        # SQLAlchemy calls parts of MLflow's mappers deprecated while it reads them.
+        warnings.simplefilter("ignore")
+        try:
+            import mlflow
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        except ImportError as error:
+            raise TrackingFailed(f"MLflow cannot be loaded ({error}); install it again") from error
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _quoted(value: str) -> str:
+    """A text in MLflow's filter language, which has no escapes: only one kind of quote can be inside."""
+    if "'" in value and '"' in value:
+        raise TrackingFailed(f"{value}: MLflow cannot search for a text with both kinds of quotes; rename it")
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def _check_metrics(values: Mapping[str, float]) -> None:
+    import numpy as np
+
+    check_series(
+        [Series(key, np.zeros(1, np.int64), np.array([float(value)])) for key, value in values.items()]
+    )
+
+
+def _chunks(pairs: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
+    """The pairs, so many at a time as one request may carry."""
+    chunk: list[tuple[str, str]] = []
+    characters = 0
+    for key, value in pairs.items():
+        size = len(key) + len(value)
+        if chunk and (len(chunk) == PAIRS_PER_CALL or characters + size > CHARACTERS_PER_CALL):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append((key, value))
+        characters += size
+    if chunk:
+        yield chunk
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Variables for the time of a call; those that the user has set stay as they are."""
+    mine = {key: value for key, value in settings.items() if key not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for key in mine:
+            os.environ.pop(key, None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log lines of MLflow and its libraries: what matters in them becomes the error's sentence."""
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the cyclic garbage collector: SQLAlchemy makes an object a metric, and a quarter of the time went there."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
