@@ -37,7 +37,7 @@ FEASIBLE = 1e-9
 # Gain, relative to the value, that is rounding, not a better point.
 GLOBAL = 1e-9
 # SLSQP can stop early on a flat top, its picture of the curvature being poor there; restarted, it goes on.
-UNPOLISHED = 1e-7
+UNPOLISHED = 1e-6
 RESTARTS = 2
 SLSQP_OPTIONS = {"ftol": 1e-14, "maxiter": 200}
 
@@ -136,10 +136,13 @@ class Box:
         """A point of the box whose sum is total: the difference is shared in proportion to the room left."""
         x = self.clip(x)
         missing = total - float(x.sum())
-        room = self.upper - x if missing > 0 else x - self.lower
-        if missing == 0 or room.sum() == 0:
-            return x
-        return self.clip(x + missing * room / room.sum())
+        if missing > 0:
+            room = self.upper - x
+            return self.clip(x + room * min(1.0, missing / room.sum())) if room.any() else x
+        room = x - self.lower
+        left = total - float(self.lower.sum())
+        # Written from the lower end, so that a total next to it is met without cancellation.
+        return self.clip(self.lower + room * max(0.0, left / room.sum())) if room.any() else x
 
     def usable_slopes(self, x: FloatArray) -> FloatArray:
         """(P,) slopes at x, for the lower end those just inside.
@@ -250,7 +253,7 @@ def dynamic_programme(box: Box, constraint: Constraint) -> FloatArray:
     if isinstance(constraint, Budget):
         most = min(most, constraint.total)
     step = (most - floor) / DYNAMIC_STEPS
-    if step <= 0:
+    if step <= np.finfo(float).eps * float(box.span.max()):
         return box.lower.copy()
     price = box.path.price(box.path.best_total(constraint))
     best = np.full(DYNAMIC_STEPS + 1, -np.inf)
@@ -353,6 +356,8 @@ def polish(box: Box, constraint: Constraint, start: FloatArray) -> FloatArray:
     """(P,) the local optimum that SLSQP reaches from a start."""
     from scipy.optimize import minimize
 
+    if not box.span.any():
+        return start
     scaled = _Scaled(box, float(np.abs(box.table).max(axis=1).sum()) or 1.0)
     with warnings.catch_warnings():
         # Steps that leave the box by rounding are clipped by scipy, which says so.
