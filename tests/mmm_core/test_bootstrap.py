@@ -212,6 +212,17 @@ def test_a_coefficient_on_its_bound_is_not_moved_even_if_rounding_left_it_a_bit_
         assert ridge_bias(problem, on_bound)[0][0] == 0
 
 
+def test_a_column_twice_in_the_design_leaves_the_bias_finite():
+    problem, model = make(0.3, penalty_factors=True)
+    design, values = problem.design.copy(), model.hyperparameters.copy()
+    design[2] = design[1]
+    problem = replace(problem, design=design, lower=np.full(7, -np.inf), upper=np.full(7, np.inf))
+    values[-7:] = [1, 0, 0, 1, 1, 1, 1]  # the two columns are not penalised
+    bias, _ = ridge_bias(problem, replace(model, hyperparameters=values, coefs=np.ones(7)))
+    assert np.isfinite(bias).all()
+    assert np.abs(bias).max() < 10
+
+
 def test_no_penalty_no_bias():
     problem, model = make(0.0)
     bias, intercept_bias = ridge_bias(problem, model)
