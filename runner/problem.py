@@ -10,8 +10,9 @@ from mmm_core.errors import UserError
 from mmm_core.evaluate import split_window
 from mmm_core.features import Holiday, country_holidays, factor_columns, fold_holidays, prophet_columns
 from mmm_core.types import FloatArray, ModelProblem, Role
-from runner.dataset import MediaPanel, read_table
+from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
+from runner.source import read_table
 from runner.spec import ExperimentSpec, Sign
 
 BASELINE_BOUNDS = (0.0, 1.0)

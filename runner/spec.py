@@ -11,7 +11,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,18 +25,26 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from mmm_core.errors import UserError
 from mmm_core.limits import describe_limits, within_limits
 from mmm_core.types import Adstock, InterceptRule, OutcomeKind
 
 PROPHET_COMPONENTS = ("trend", "season", "monthly", "weekday", "holiday")
-RESERVED_NAMES = ("intercept", "outcome", "date", "fitted")
+# Columns of our own tables, and keys that stand beside the channels' names in a spec.
+RESERVED_NAMES = ("intercept", "outcome", "date", "fitted", "train_size", "lambda_hp", "lambda", "default")
+LONGEST_FILE_NAME = 100
 
 # Searched unless the spec says otherwise: Robyn's recommended ranges (robyn_inputs, hyper_limits and the demo).
 DEFAULT_RANGES: dict[str, tuple[float, float]] = {
@@ -63,6 +73,8 @@ def _name(value: str) -> str:
         raise _fail("a name must not be empty")
     if value in RESERVED_NAMES:
         raise _fail(f"{value!r} is a reserved name; choose another one of your own")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise _fail(f"{value!r} holds a line break or another control character; remove it")
     return value
 
 
@@ -70,6 +82,10 @@ def _file_name(value: str) -> str:
     if not re.fullmatch(r"[\w][\w .+-]*", value) or value.endswith((".", " ")):
         raise _fail(
             f"{value!r} becomes a file name: use letters, digits, space, dot, plus, minus and underscore"
+        )
+    if len(value.encode()) > LONGEST_FILE_NAME:
+        raise _fail(
+            f"{value[:20]!r}... becomes a file name and is longer than {LONGEST_FILE_NAME} bytes; shorten it"
         )
     return value
 
@@ -88,12 +104,54 @@ def _range(value: Any) -> Any:
     return (low, high)
 
 
+def _day(value: Any) -> Any:
+    """A date as YAML reads it, or as ISO text; pydantic would take a number for seconds since 1970."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    if value is None or isinstance(value, date):
+        return value
+    raise _fail(f"expected a date like 2024-01-29, got {value!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Also:
+    """Tells the JSON Schema that a validator takes another form too."""
+
+    form: dict[str, Any]
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [self.form, handler(core)]}
+
+
+TEXT: dict[str, Any] = {"type": "string"}
+
+
 def _as_mapping(key: str) -> BeforeValidator:
     """A plain string is short for {key: string}."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-Range = Annotated[tuple[float, float], BeforeValidator(_range)]
+def _auto_or_count(*words: str) -> BeforeValidator:
+    """One of some words, or a whole number from 1; by hand, so that an error names both."""
+
+    def check(value: Any) -> Any:
+        if value in words or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise _fail(f"expected {', '.join(words)} or a whole number from 1, got {value!r}")
+
+    return BeforeValidator(check)
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_range), _Also({"type": "number"})]
+Day = Annotated[
+    date | None, BeforeValidator(_day), WithJsonSchema({"type": ["string", "null"], "format": "date"})
+]
+Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, AfterValidator(_name)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 Sign = Literal["positive", "negative", "free"]
@@ -108,30 +166,40 @@ class Strict(BaseModel):
 class DataSpec(Strict):
     """Where the table is and which column is the date."""
 
-    path: str
-    date: str
+    path: Text
+    date: Text
 
 
 class OutcomeSpec(Strict):
     """The KPI: revenue is judged by ROAS, conversion by CPA."""
 
-    column: str
+    column: Text
     kind: OutcomeKind = OutcomeKind.REVENUE
 
 
 class WindowSpec(Strict):
     """The modelling window; null means from the first or to the last row."""
 
-    start: date | None = None
-    end: date | None = None
+    start: Day = None
+    end: Day = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> WindowSpec:
+        _check_order(self.start, self.end)
+        return self
+
+
+def _check_order(start: date | None, end: date | None) -> None:
+    if start is not None and end is not None and start > end:
+        raise _fail(f"start {start} is after end {end}; swap them")
 
 
 class ChannelSpec(Strict):
     """A paid channel: what it cost and, where known, what people saw (then the exposure is modelled)."""
 
     name: Name
-    spend: str
-    exposure: str | None = None
+    spend: Text
+    exposure: Text | None = None
     sign: Sign = "positive"
 
     @property
@@ -140,11 +208,17 @@ class ChannelSpec(Strict):
         return self.exposure or self.spend
 
 
+def _column_is_optional(schema: dict[str, Any]) -> None:
+    schema["required"].remove("column")
+
+
 class OrganicSpec(Strict):
     """A medium without spend."""
 
+    model_config = ConfigDict(json_schema_extra=_column_is_optional)
+
     name: Name
-    column: str
+    column: Text
     sign: Sign = "positive"
 
     @model_validator(mode="before")
@@ -156,8 +230,10 @@ class OrganicSpec(Strict):
 class ContextSpec(Strict):
     """A column that is not marketing: competitors, prices, events. Text columns are factors by themselves."""
 
+    model_config = ConfigDict(json_schema_extra=_column_is_optional)
+
     name: Name
-    column: str
+    column: Text
     kind: Literal["numeric", "factor"] = "numeric"
     sign: Sign = "free"
 
@@ -178,15 +254,15 @@ def _named_column(value: Any) -> Any:
 class FileSpec(Strict):
     """A table of the user's own."""
 
-    path: str
+    path: Text
 
 
 class BaselineSpec(Strict):
     """Trend, season and holidays: from Prophet, or columns of the data, or none (both lists empty)."""
 
     components: tuple[Literal["trend", "season", "monthly", "weekday", "holiday"], ...] = ()
-    country: str | None = None
-    holidays: Annotated[FileSpec | None, _as_mapping("path")] = None
+    country: Text | None = None
+    holidays: Annotated[FileSpec | None, _as_mapping("path"), _Also(TEXT)] = None
     prophet: dict[str, Any] = Field(default_factory=dict)
     precomputed: tuple[Name, ...] = ()
 
@@ -206,19 +282,19 @@ class BaselineSpec(Strict):
 class ValidationSpec(Strict):
     """Whether the window is split in time into training, validation and test rows."""
 
-    time_series: bool = True
+    time_series: StrictBool = True
 
 
 class SearchSpec(Strict):
     """How candidates are asked for. The batch size belongs to the search, never to the machine."""
 
     optimizer: str = "TwoPointsDE"
-    trials: int = Field(5, ge=1)
-    iterations: int = Field(2000, ge=1)
-    batch_size: int = Field(30, ge=1)
-    seed: int = Field(123, ge=0)
-    objective_weights: tuple[float, ...] | None = None
-    rssd_zero_penalty: bool = True
+    trials: StrictInt = Field(5, ge=1)
+    iterations: StrictInt = Field(2000, ge=1)
+    batch_size: StrictInt = Field(30, ge=1)
+    seed: StrictInt = Field(123, ge=0)
+    objective_weights: tuple[StrictFloat, ...] | None = None
+    rssd_zero_penalty: StrictBool = True
 
     @field_validator("objective_weights")
     @classmethod
@@ -231,48 +307,56 @@ class SearchSpec(Strict):
 
 
 class SelectionSpec(Strict):
-    """How candidates become selected models."""
+    """How candidates become selected models.
 
-    fronts: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    min_candidates: int = Field(100, ge=1)
-    clusters: Literal["auto", "robyn"] | Annotated[int, Field(ge=1)] = "auto"
-    per_cluster: int = Field(1, ge=1)
+    ``winners``: the best of each cluster by Robyn's error score, of which a third is DecompRSSD, or by its fit over
+    the whole window. DecompRSSD draws every ROAS towards the mean ROAS; on simulated data the winners by fit are closer
+    to the truth (README).
+    """
+
+    fronts: Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], _auto_or_count("auto")] = "auto"
+    min_candidates: StrictInt = Field(100, ge=1)
+    clusters: Annotated[
+        Literal["auto", "robyn"] | Annotated[int, Field(ge=1)], _auto_or_count("auto", "robyn")
+    ] = "auto"
+    per_cluster: StrictInt = Field(1, ge=1)
 
 
 class BootstrapSpec(Strict):
     """Refits of every selected model on resampled residuals; 0 refits means no intervals."""
 
-    refits: int = Field(1000, ge=0)
-    level: float = Field(0.9, gt=0, lt=1)
+    refits: StrictInt = Field(1000, ge=0)
+    level: StrictFloat = Field(0.9, gt=0, lt=1)
 
 
 class HorizonSpec(Strict):
     """Dates that a plan is for; default: the window. ``last`` counts periods back from the window's end."""
 
-    start: date | None = None
-    end: date | None = None
-    last: int | None = Field(None, ge=1)
+    start: Day = None
+    end: Day = None
+    last: StrictInt | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> HorizonSpec:
         if self.last is not None and (self.start or self.end):
             raise _fail("give either last or start and end, not both")
+        _check_order(self.start, self.end)
         return self
 
 
 def _bounds(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(channel): _bound_pair(pair, f"{channel}: ") for channel, pair in value.items()}
-    return _bound_pair(value, "")
+        return {str(channel): _located(f".{channel}", _bound_pair, pair) for channel, pair in value.items()}
+    return _bound_pair(value)
 
 
-def _bound_pair(value: Any, where: str) -> tuple[float, float]:
+def _bound_pair(value: Any) -> tuple[float, float]:
     if isinstance(value, (list, tuple)) and len(value) == 2:
         low, high = _range(value)
         if low < 0:
-            raise _fail(f"{where}lower bound {low:g} is negative; spend cannot be")
+            raise _fail(f"lower bound {low:g} is negative; spend cannot be")
         return low, high
-    raise _fail(f"{where}expected [low, high] as multiples of today's spend, for example [0.7, 1.5]")
+    raise _fail("expected [low, high] as multiples of today's spend, for example [0.7, 1.5]")
 
 
 Bounds = Annotated[tuple[float, float] | dict[str, tuple[float, float]], BeforeValidator(_bounds)]
@@ -288,9 +372,9 @@ class ScenarioSpec(Strict):
 
     name: FileName
     goal: Literal["max_response", "target_efficiency"] = "max_response"
-    target: float | None = Field(None, gt=0)
-    total_budget: float | None = Field(None, ge=0)
-    budget_per_period: float | None = Field(None, ge=0)
+    target: StrictFloat | None = Field(None, gt=0)
+    total_budget: StrictFloat | None = Field(None, ge=0)
+    budget_per_period: StrictFloat | None = Field(None, ge=0)
     constraint: Literal["equal", "at_most"] = "equal"
     bounds: Bounds | None = None
     flighting: Literal["historical", "constant"] = "historical"
@@ -319,10 +403,10 @@ class ScenarioSpec(Strict):
 class TrackingSpec(Strict):
     """The MLflow mirror: a null uri is an SQLite file beside the runs; candidates says which become runs."""
 
-    uri: str | None = None
-    experiment: str | None = None
+    uri: Text | None = None
+    experiment: Text | None = None
     candidates: Literal["all", "pareto", "selected"] = "pareto"
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class ExecutionSpec(Strict):
@@ -330,7 +414,7 @@ class ExecutionSpec(Strict):
 
     address: str = "local"
     backend: Literal["ray", "serial"] = "ray"
-    workers: int | None = Field(None, ge=1)
+    workers: StrictInt | None = Field(None, ge=1)
 
 
 Parameters = dict[str, Any]
@@ -344,15 +428,17 @@ class ExperimentSpec(Strict):
     outcome: OutcomeSpec
     window: WindowSpec = WindowSpec()
     channels: tuple[ChannelSpec, ...] = Field(min_length=1)
-    organic: tuple[OrganicSpec, ...] = ()
-    context: tuple[ContextSpec, ...] = ()
-    baseline: BaselineSpec = BaselineSpec(components=("trend", "season"))
+    organic: tuple[Annotated[OrganicSpec, _Also(TEXT)], ...] = ()
+    context: tuple[Annotated[ContextSpec, _Also(TEXT)], ...] = ()
+    baseline: Annotated[BaselineSpec, _Also({"enum": ["none", None]})] = BaselineSpec(
+        components=("trend", "season")
+    )
     adstock: Adstock = Adstock.GEOMETRIC
     hyperparameters: dict[str, Range | dict[str, Range]] = Field(default_factory=dict)
     validation: ValidationSpec = ValidationSpec()
-    penalty_factors: bool = False
+    penalty_factors: StrictBool = False
     intercept: InterceptRule = InterceptRule.NON_NEGATIVE
-    calibration: Annotated[FileSpec | None, _as_mapping("path")] = None
+    calibration: Annotated[FileSpec | None, _as_mapping("path"), _Also(TEXT)] = None
     search: SearchSpec = SearchSpec()
     selection: SelectionSpec = SelectionSpec()
     bootstrap: BootstrapSpec = BootstrapSpec()
@@ -374,9 +460,9 @@ class ExperimentSpec(Strict):
         decoded: dict[str, Any] = {}
         for key, entry in value.items():
             if isinstance(entry, Mapping):
-                decoded[str(key)] = {str(p): _located_range(f"{key}.{p}", v) for p, v in entry.items()}
+                decoded[str(key)] = {str(p): _located(f".{key}.{p}", _range, v) for p, v in entry.items()}
             else:
-                decoded[str(key)] = _located_range(str(key), entry)
+                decoded[str(key)] = _located(f".{key}", _range, entry)
         return decoded
 
     @property
@@ -388,19 +474,26 @@ class ExperimentSpec(Strict):
     def _consistent(self) -> ExperimentSpec:
         self._check_roles()
         self._check_hyperparameters()
-        names = [s.name for s in self.scenarios]
-        for name in names:
-            if names.count(name) > 1:
-                raise _fail(f"scenarios: the name {name!r} is used twice")
-        for scenario in self.scenarios:
-            if isinstance(scenario.bounds, dict):
-                for channel in scenario.bounds:
-                    if channel != "default" and channel not in {c.name for c in self.channels}:
-                        raise _fail(
-                            f"scenarios.{scenario.name}.bounds: there is no channel {channel!r}"
-                            f"{_suggest(channel, [c.name for c in self.channels])}"
-                        )
+        self._check_scenarios()
+        weights = self.search.objective_weights
+        if weights is not None and len(weights) == 3 and self.calibration is None:
+            raise _fail(
+                "search.objective_weights: the third weight is for calibration, which is not given; remove it"
+            )
         return self
+
+    def _check_scenarios(self) -> None:
+        names = [scenario.name for scenario in self.scenarios]
+        channels = [channel.name for channel in self.channels]
+        for scenario in self.scenarios:
+            if names.count(scenario.name) > 1:
+                raise _fail(f"scenarios: the name {scenario.name!r} is used twice; rename one")
+            for channel in scenario.bounds if isinstance(scenario.bounds, dict) else ():
+                if channel not in (*channels, "default"):
+                    raise _fail(
+                        f"scenarios.{scenario.name}.bounds: there is no channel {channel!r}"
+                        f"{_suggest(channel, channels)}"
+                    )
 
     def _check_roles(self) -> None:
         roles: dict[str, str] = {}
@@ -427,34 +520,56 @@ class ExperimentSpec(Strict):
         return roles
 
     def _check_hyperparameters(self) -> None:
-        per_medium = ("alpha", "gamma", *self.adstock.parameters)
         for key, entry in self.hyperparameters.items():
             if isinstance(entry, dict):
-                if key not in self.media_names:
-                    hint = _suggest(key, self.media_names)
-                    raise _fail(
-                        f"hyperparameters.{key}: there is no channel or organic medium of this name{hint}"
-                    )
-                for parameter, bounds in entry.items():
-                    if parameter not in (*per_medium, "penalty"):
-                        raise _fail(
-                            f"hyperparameters.{key}.{parameter}: unknown for {self.adstock} adstock; "
-                            f"expected one of {', '.join(per_medium)}"
-                        )
-                    _check_limits(f"hyperparameters.{key}.{parameter}", parameter, bounds)
-            elif key in ("train_size", "lambda_hp") or key.endswith("_penalty"):
-                if key.endswith("_penalty") and not self.penalty_factors:
-                    raise _fail(
-                        f"hyperparameters.{key}: penalties are searched with penalty_factors: true only"
-                    )
-                _check_limits(f"hyperparameters.{key}", key if "_penalty" not in key else "penalty", entry)
+                self._check_medium(key, entry)
             elif key in self.media_names:
                 raise _fail(
                     f"hyperparameters.{key}: expected its parameters, for example {{alpha: [0.5, 3]}}"
                 )
+            elif key in ("train_size", "lambda_hp"):
+                _check_limits(f"hyperparameters.{key}", key, entry)
+            elif key.endswith("_penalty"):
+                self._check_penalty(f"hyperparameters.{key}", entry)
+                if "penalty" in self._of_medium(key.removesuffix("_penalty")):
+                    raise _fail(f"hyperparameters.{key}: is given twice; keep one")
             else:
-                known = [*self.media_names, "train_size", "lambda_hp"]
-                raise _fail(f"hyperparameters.{key}: unknown key{_suggest(key, known)}")
+                raise _fail(f"hyperparameters.{key}: unknown key{self._hyperparameter_hint(key)}")
+
+    @property
+    def _per_medium(self) -> tuple[str, ...]:
+        return ("alpha", "gamma", *self.adstock.parameters)
+
+    def _of_medium(self, medium: str) -> dict[str, tuple[float, float]]:
+        entry = self.hyperparameters.get(medium)
+        return entry if isinstance(entry, dict) else {}
+
+    def _check_medium(self, medium: str, ranges: dict[str, tuple[float, float]]) -> None:
+        where = f"hyperparameters.{medium}"
+        if medium not in self.media_names:
+            hint = _suggest(medium, self.media_names)
+            raise _fail(f"{where}: there is no channel or organic medium of this name{hint}")
+        for parameter, bounds in ranges.items():
+            if parameter == "penalty":
+                self._check_penalty(f"{where}.penalty", bounds)
+            elif parameter in self._per_medium:
+                _check_limits(f"{where}.{parameter}", parameter, bounds)
+            else:
+                raise _fail(
+                    f"{where}.{parameter}: unknown for {self.adstock} adstock; "
+                    f"expected one of {', '.join(self._per_medium)}"
+                )
+
+    def _check_penalty(self, where: str, bounds: tuple[float, float]) -> None:
+        if not self.penalty_factors:
+            raise _fail(f"{where}: penalties are searched with penalty_factors: true only")
+        _check_limits(where, "penalty", bounds)
+
+    def _hyperparameter_hint(self, key: str) -> str:
+        medium, _, parameter = key.rpartition("_")
+        if medium in self.media_names and parameter in self._per_medium:
+            return f"; write {medium}: {{{parameter}: [low, high]}}"
+        return _suggest(key, [*self.media_names, "train_size", "lambda_hp"])
 
     def ranges(self, names: Sequence[str]) -> dict[str, tuple[float, float]]:
         """[low, high] of hyperparameters by their full names, defaults filled in; low == high is fixed."""
@@ -478,20 +593,7 @@ class ExperimentSpec(Strict):
     def resolved(self) -> dict[str, Any]:
         """Plain data with every default written out, ready for YAML."""
         tree: dict[str, Any] = self.model_dump(mode="json")
-        per_medium = ("alpha", "gamma", *self.adstock.parameters)
-        names = [f"{m}_{p}" for m in self.media_names for p in per_medium] + ["train_size", "lambda_hp"]
-        given = tree["hyperparameters"]
-        filled: dict[str, Any] = {}
-        for medium in self.media_names:
-            filled[medium] = {
-                p: list(given.get(medium, {}).get(p, self._default_range(f"{medium}_{p}")))
-                for p in per_medium
-            }
-            filled[medium].update({p: r for p, r in given.get(medium, {}).items() if p not in per_medium})
-        for name in names[-2:]:
-            filled[name] = list(given.get(name, self._default_range(name)))
-        filled.update({k: v for k, v in given.items() if k not in filled})
-        tree["hyperparameters"] = filled
+        tree["hyperparameters"] = self._resolved_hyperparameters()
         for scenario, spec in zip(tree["scenarios"], self.scenarios, strict=True):
             bounds = spec.resolved_bounds
             scenario["bounds"] = (
@@ -499,13 +601,24 @@ class ExperimentSpec(Strict):
             )
         return tree
 
+    def _resolved_hyperparameters(self) -> dict[str, Any]:
+        filled: dict[str, Any] = {}
+        for medium in self.media_names:
+            defaults = {p: self._default_range(f"{medium}_{p}") for p in self._per_medium}
+            filled[medium] = {p: list(pair) for p, pair in (defaults | self._of_medium(medium)).items()}
+        for name in ("train_size", "lambda_hp"):
+            filled[name] = list(self._default_range(name))
+        single = {k: list(v) for k, v in self.hyperparameters.items() if not isinstance(v, dict)}
+        return filled | single
+
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of all that can change a result: not where it runs, is tracked, or where the table lies."""
+        """SHA-256, hex, of all that can change a result: not where it runs, is tracked, or where its tables lie."""
         tree = self.resolved()
         for key in ("tracking", "execution"):
             del tree[key]
-        del tree["data"]["path"]
+        for entry in _file_entries(tree):
+            del entry["path"]
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -514,12 +627,12 @@ class ExperimentSpec(Strict):
         return self.tracking.experiment or self.name
 
 
-def _located_range(path: str, value: Any) -> tuple[float, float]:
+def _located(path: str, check: Callable[[Any], Any], value: Any) -> Any:
+    """The checked value; a complaint is given the rest of the path, by which ``sentence`` knows it."""
     try:
-        pair: tuple[float, float] = _range(value)
+        return check(value)
     except PydanticCustomError as error:
-        raise _fail(f".{path}: {error.message()}") from error
-    return pair
+        raise _fail(f"{path}: {error.message()}") from error
 
 
 def _check_limits(path: str, parameter: str, bounds: tuple[float, float]) -> None:
@@ -528,9 +641,10 @@ def _check_limits(path: str, parameter: str, bounds: tuple[float, float]) -> Non
             raise _fail(f"{path}: {value:g} is out of range; expected {describe_limits(parameter)}")
 
 
-def _suggest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(map(repr, known))}"
+def _suggest(word: str, known: Iterable[Any]) -> str:
+    names = [name for name in known if isinstance(name, str)]
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(map(repr, names))}"
 
 
 # ---------------------------------------------------------------------------------------------------------- loading
@@ -543,11 +657,12 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
-        if key in seen:
-            line = key_node.start_mark.line + 1
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice (line {line})")
-        seen.add(key)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key is not a word", key_node.start_mark)
+        if key_node.value in seen:
+            problem = f"the key {key_node.value!r} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        seen.add(key_node.value)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -577,44 +692,46 @@ def read_yaml(path: Path) -> Any:
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
-    """Set one key of a spec: ``search.iterations=300``, ``channels.0.spend=tv``; the value is YAML.
+    """Set one key of a spec: ``search.iterations=300``, ``channels.tv.spend=cost``; the value is YAML.
+
+    An entry of a list is found by its name or by its position from 0.
 
     Raises:
         UserError: no ``=``, or a key on the way that is not a mapping or list.
     """
     path, equals, text = override.partition("=")
-    if not equals or not path.strip():
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
         raise UserError(f"--set {override}: expected key=value, for example search.iterations=300")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: the value is not valid YAML") from error
-    keys = path.strip().split(".")
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: the value is not valid YAML; put text into quotes") from None
     node: Any = tree
     for key in keys[:-1]:
-        if isinstance(node, list):
-            node = _list_item(node, key, override)
-        elif isinstance(node, dict):
-            if node.get(key) is None:
-                node[key] = {}
-            node = node[key]
-        else:
-            raise UserError(f"--set {override}: {key} is inside something that is not a mapping")
-    if isinstance(node, list):
-        node[node.index(_list_item(node, keys[-1], override))] = value
-    elif isinstance(node, dict):
-        node[keys[-1]] = value
-    else:
-        raise UserError(f"--set {override}: {keys[-1]} is inside something that is not a mapping")
+        place = _place(node, key, override)
+        if isinstance(node, dict) and node.get(place) is None:
+            node[place] = {}
+        node = node[place]
+    node[_place(node, keys[-1], override)] = value
 
 
-def _list_item(items: list[Any], key: str, override: str) -> Any:
-    if key.isdigit() and int(key) < len(items):
-        return items[int(key)]
-    for item in items:
-        if isinstance(item, dict) and item.get("name") == key:
-            return item
-    raise UserError(f"--set {override}: {key!r} is neither a position nor a name in that list")
+def _place(node: Any, key: str, override: str) -> Any:
+    """Where a key of an override points to: a key of a mapping, or a position in a list."""
+    if isinstance(node, dict):
+        return key
+    if not isinstance(node, list):
+        raise UserError(
+            f"--set {override}: {key!r} is inside something that is not a mapping; correct the key"
+        )
+    if key.isdecimal() and int(key) < len(node):
+        return int(key)
+    named = [item.get("name") if isinstance(item, dict) else item for item in node]
+    if key in named:
+        return named.index(key)
+    raise UserError(
+        f"--set {override}: {key!r} is neither a position nor a name in that list{_suggest(key, named)}"
+    )
 
 
 def decode(tree: Any, source: str) -> ExperimentSpec:
@@ -654,42 +771,82 @@ def load_spec(path: str | Path, *, data: str | None = None, overrides: Sequence[
     return decode(tree, str(path))
 
 
-def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
+def _file_entries(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The mappings of a spec that hold a path, in a fixed order."""
     baseline = tree.get("baseline")
-    entries = [
-        tree.get("data"),
-        tree.get("calibration"),
-        baseline.get("holidays") if isinstance(baseline, dict) else None,
-    ]
-    for entry in entries:
-        if isinstance(entry, dict) and isinstance(entry.get("path"), str) and "://" not in entry["path"]:
-            entry["path"] = str((folder / entry["path"]).absolute().resolve())
+    holidays = baseline.get("holidays") if isinstance(baseline, dict) else None
+    entries = [tree.get("data"), tree.get("calibration"), holidays]
+    return [entry for entry in entries if isinstance(entry, dict) and "path" in entry]
+
+
+def _long_form(tree: dict[str, Any]) -> None:
+    """Write out the short form of an entry that is a path alone."""
+    baseline = tree.get("baseline")
+    for parent, key in ((tree, "calibration"), (baseline, "holidays")):
+        if isinstance(parent, dict) and isinstance(parent.get(key), str):
+            parent[key] = {"path": parent[key]}
+
+
+def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
+    _long_form(tree)
+    for entry in _file_entries(tree):
+        path = entry["path"]
+        if isinstance(path, str) and path and "://" not in path:
+            entry["path"] = str((folder / Path(path).expanduser()).resolve())
+
+
+# What pydantic calls a problem -> what we call it; {given} is what stood there.
+WORDS = {
+    "missing": "is missing; add it",
+    "model_type": "expected a mapping of keys, got {given}",
+    "dict_type": "expected a mapping of keys, got {given}",
+    "tuple_type": "expected a list, got {given}",
+    "string_type": "expected text, got {given}",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "int_type": "expected a whole number, got {given}",
+    "float_type": "expected a number, got {given}",
+    "finite_number": "expected a finite number, got {given}",
+    "bool_type": "expected true or false, got {given}",
+    "invalid_key": "a key must be text; put it into quotes",
+    "recursion_loop": "the entry contains itself",
+}
 
 
 def sentence(error: ValidationError) -> str:
     """The first problem as ``key.path: what is wrong``, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    path = _key_path(first["loc"])
-    kind = first["type"]
-    if kind == "extra_forbidden":
-        siblings = _known_keys(first["loc"][:-1])
-        message = f"unknown key{_suggest(str(first['loc'][-1]), siblings)}"
-    elif kind == "missing":
-        message = "is missing"
-    elif kind == "mmm":
-        message = str(first["ctx"]["message"])
-    else:
-        given = first.get("input")
-        shown = f", got {given!r}" if isinstance(given, (str, int, float, bool, type(None))) else ""
-        message = (
-            first["msg"].replace("Input should be", "expected").replace("Value should", "should") + shown
-        )
-        message = message[0].lower() + message[1:]
+    path, message = _key_path(first["loc"]), _message(first)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if message.startswith("."):  # a validator that knows the rest of the path
         return f"{path}{message}{more}"
     return f"{path}: {message}{more}" if path else f"{message}{more}"
+
+
+def _message(problem: ErrorDetails) -> str:
+    kind, loc = problem["type"], problem["loc"]
+    given = _short(problem.get("input"))
+    if kind == "extra_forbidden":
+        return f"unknown key{_suggest(str(loc[-1]), _known_keys(loc[:-1]))}"
+    if kind == "mmm":
+        return str(problem["ctx"]["message"])
+    if kind in ("literal_error", "enum"):
+        return f"expected {problem['ctx']['expected']}, got {given}".replace("'", "")
+    if kind == "string_type" and isinstance(problem["input"], bool):
+        return f"expected text, got {given}; YAML reads NO, on and yes as true or false, put them into quotes"
+    if kind in WORDS:
+        return WORDS[kind].format(given=given)
+    message = problem["msg"].replace("Input should be", "expected")
+    return f"{message[0].lower()}{message[1:]}, got {given}"
+
+
+def _short(value: Any) -> str:
+    """What stood in the file, in the words of YAML and on one line."""
+    words = {None: "nothing", True: "true", False: "false"}
+    is_word = value is None or isinstance(value, bool)
+    text = words[value] if is_word else " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _key_path(loc: tuple[int | str, ...]) -> str:
@@ -703,14 +860,15 @@ def _key_path(loc: tuple[int | str, ...]) -> str:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = ExperimentSpec
+    """Keys that may stand at a place of the spec."""
+    model: type[BaseModel] | None = ExperimentSpec
     for part in loc:
-        if isinstance(part, str) and isinstance(model, type) and part in model.model_fields:
+        if model is not None and isinstance(part, str) and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    return list(model.model_fields) if model is not None else []
 
 
-def _model_in(annotation: Any) -> Any:
+def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):

@@ -59,12 +59,16 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = 
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON; infinities and NaN become null, which is all that JSON has."""
     text = json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8") and None)
+    write_text(path, text)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text."""
-    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8") and None)
+
+    def write(file: Path) -> None:
+        file.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
 
 
 def to_plain(value: Any) -> Any:

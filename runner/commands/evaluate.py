@@ -11,10 +11,11 @@ import numpy as np
 from mmm_core.errors import RangeError, UserError
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.types import FloatArray, ModelProblem
-from runner.dataset import load_panel, read_table
+from runner.dataset import load_panel
 from runner.journal import candidates_table
 from runner.problem import build_problem
 from runner.run_folder import RunFolder
+from runner.source import read_table
 from runner.spec import ExperimentSpec, load_spec
 from runner.tables import write_atomically, write_table
 

@@ -66,7 +66,16 @@ class NevergradSearcher:
             make = registered(optimizer)
             self._optimizer = make(parametrization, budget=budget, num_workers=min(batch_size, budget))
             self._optimizer.tell(ng.p.MultiobjectiveReference(), [1.0] * n_objectives)
-            self._optimizer.set_objective_weights(np.asarray(objective_weights or [1.0] * n_objectives))
+            self._weigh(objective_weights or (1.0,) * n_objectives)
+
+    def _weigh(self, weights: tuple[float, ...]) -> None:
+        if hasattr(self._optimizer, "set_objective_weights"):
+            self._optimizer.set_objective_weights(np.asarray(weights))
+        elif len(set(weights)) > 1:
+            raise UserError(
+                f"search.objective_weights: {self._name} cannot weigh objectives; remove them or choose an optimizer "
+                "of the DE family, such as TwoPointsDE"
+            )
 
     def ask(self, n: int) -> FloatArray:
         """(n, D) points in [0, 1]."""

@@ -1,0 +1,316 @@
+"""Tables of the user's as they lie on disk, and sentences about their cells.
+
+A table is CSV, Parquet or a directory of Parquet, on this machine or behind a URI. Nothing in it is repaired: a cell
+that is not what its column promises is refused with file, column and row. Rows count from 1, without the header, in
+the order of the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mmm_core.errors import UserError
+from mmm_core.types import DateArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARQUET = (".parquet", ".pq")
+# Text that stands for a missing number. In a factor column the same text is a level like any other: Robyn's own demo
+# has a level "na".
+MISSING = frozenset({"", "na", "nan", "null", "none", "n/a", "#n/a"})
+BOOLEANS = {"true": True, "false": False}
+# Squares and products of larger numbers leave what a double can hold.
+LARGEST = 1e100
+DATA_REMEDY = "set data.path in the spec or give --data"
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def read_table(path: str, remedy: str = DATA_REMEDY) -> pd.DataFrame:
+    """A table from CSV, Parquet, or a directory of Parquet; local path or a URI that pyarrow or fsspec understands.
+
+    CSV cells stay text, so that a number that is none can be named with its row.
+
+    Args:
+        path: where it lies. remedy: what the user can do where there is nothing.
+    Raises:
+        UserError: missing, empty, a column named twice, or not a table.
+    """
+    import pandas as pd
+
+    if not _is_remote(path) and not _exists(path):
+        raise UserError(f"{path}: there is no such file; {remedy}")
+    try:
+        table = _read_parquet(path) if _is_parquet(path) else _read_csv(path)
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path}: the file is empty; expected a header and one row per period") from None
+    except pd.errors.ParserError as error:
+        raise UserError(f"{path}: not a well-formed CSV table ({_parser_reason(path, error)})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    except Exception as error:  # whatever a file system or a damaged file may raise
+        raise UserError(f"{path}: cannot be read as a table ({first_line(error)}); {remedy}") from error
+    _check_header(path, [str(name) for name in table.columns])
+    if len(table) == 0:
+        raise UserError(f"{path}: the table has a header but no rows; expected one row per period")
+    return table
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _is_parquet(path: str) -> bool:
+    if not _is_remote(path):
+        return Path(path).is_dir() or Path(path).suffix.lower() in PARQUET
+    suffix = PurePosixPath(urlsplit(path).path).suffix.lower()
+    return suffix in PARQUET or not suffix  # a URI without one names a directory
+
+
+def _read_csv(path: str) -> pd.DataFrame:
+    import pandas as pd
+
+    # The header is read as a row: pandas would rename a name that stands twice, and cut rows that are too long.
+    cells = _csv_cells(path)
+    table = cells.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index([str(name) for name in cells.iloc[0]])
+    return table
+
+
+def _csv_cells(path: str, rows: int | None = None) -> pd.DataFrame:
+    """The cells as text, the header among them."""
+    import pandas as pd
+
+    filesystem, inner = _file_system(path)
+    file = path if filesystem is None else filesystem.open_input_stream(inner)
+    cells: pd.DataFrame = pd.read_csv(
+        file, header=None, nrows=rows, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    )
+    return cells
+
+
+def _read_parquet(path: str) -> pd.DataFrame:
+    import pyarrow.dataset as ds
+
+    filesystem, inner = _file_system(path)
+    if filesystem is None and _is_remote(path):
+        filesystem, inner = import_module("fsspec.core").url_to_fs(path)
+    table = ds.dataset(inner, filesystem=filesystem, format="parquet").to_table()
+    names = table.column_names
+    if len(set(names)) < len(names):
+        _check_header(path, names)
+    frame: pd.DataFrame = table.to_pandas(
+        ignore_metadata=True
+    )  # an index of pandas is a column like any other
+    return frame
+
+
+def _file_system(path: str) -> tuple[Any, str]:
+    """pyarrow's file system for a URI and the path in it; (None, path) where it has none or the path is local."""
+    from pyarrow import ArrowInvalid, fs
+
+    if not _is_remote(path):
+        return None, path
+    try:
+        filesystem, inner = fs.FileSystem.from_uri(path)
+    except ArrowInvalid:  # such as https, which pandas opens itself, and what fsspec has a package for
+        return None, path
+    return filesystem, inner
+
+
+def _check_header(path: str, names: Sequence[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1 and name]
+    if twice:
+        raise UserError(f"{path}: the column {twice[0]!r} stands twice in the header; rename one")
+    separator = _other_separator(names)
+    if separator:
+        raise UserError(f"{path}: the columns are separated by {separator}; save it as CSV with commas")
+
+
+def _other_separator(names: Sequence[str]) -> str:
+    """In words, what separates the columns of a file whose header is one cell; empty where that is no question."""
+    if len(names) != 1:
+        return ""
+    return next(
+        (words for mark, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")) if mark in names[0]),
+        "",
+    )
+
+
+def _parser_reason(path: str, error: Exception) -> str:
+    separator = _other_separator([str(name) for name in _csv_cells(path, rows=1).iloc[0]])
+    if separator:  # and cells with decimal commas
+        return f"the columns are separated by {separator}; save it with commas and decimal points"
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+    if ragged:
+        return (
+            f"line {ragged[2]} has {ragged[3]} cells and the header {ragged[1]}; write numbers without thousands "
+            "separators and put text with commas into quotes"
+        )
+    return first_line(error)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+# ------------------------------------------------------------------------------------------------------------ cells
+
+
+def shown(cell: Any) -> str:
+    """A cell in a message: quoted, on one line, not too long."""
+    text = repr(cell) if isinstance(cell, str) else str(cell)
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def near_name(name: str, known: Sequence[str]) -> str:
+    """What the user may have meant, for the end of a sentence."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"the table has {', '.join(known)}"
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell holds nothing: empty, null, or text that says so."""
+    if isinstance(cell, str):
+        return cell.strip().lower() in MISSING
+    return cell is None or bool(cell != cell)
+
+
+def number(cell: Any) -> float:
+    """A cell as a double; TypeError or ValueError where it is none."""
+    if isinstance(cell, str) and "_" in cell:
+        raise ValueError("Python alone reads 1_000 as a number")
+    return float(cell)
+
+
+def is_number(cell: Any) -> bool:
+    """Whether a cell can be read as a number."""
+    try:
+        number(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def day(cell: Any) -> date:
+    """A cell as a calendar day, that of its own time zone; ValueError where it is none."""
+    if isinstance(cell, datetime):
+        return cell.date()
+    if isinstance(cell, date):
+        return cell
+    if isinstance(cell, str):
+        return datetime.fromisoformat(cell.strip().replace("/", "-")).date()
+    raise ValueError("a number is no date")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A table under its name.
+
+    Attributes:
+        path: as the user knows it. table: its cells.
+        rows: where each row stood in the file, from 1.
+        dates: (T,) day of each row, once known.
+    """
+
+    path: str
+    table: pd.DataFrame
+    rows: IntArray
+    dates: DateArray | None = None
+
+    @classmethod
+    def of(cls, path: str, table: pd.DataFrame) -> Source:
+        """A table as it was read."""
+        return cls(path, table, np.arange(1, len(table) + 1))
+
+    def sorted_by(self, dates: DateArray) -> Source:
+        """The rows in order of their dates, which they keep."""
+        order = np.argsort(dates, kind="stable")
+        return replace(self, table=self.table.iloc[order], rows=self.rows[order], dates=dates[order])
+
+    def fail(self, column: str, problem: str, index: int | None = None) -> UserError:
+        """The sentence about a column, or about one of its cells."""
+        row = "" if index is None else f"row {self.rows[index]} "
+        if index is not None and self.dates is not None:
+            row += f"({self.dates[index]}) "
+        return UserError(f"{self.path}: column {column!r}: {row}{problem}")
+
+    def cells(self, column: str) -> list[Any]:
+        """The cells of a column; one that holds true and false only is boolean, also where a file keeps it as text."""
+        cells = self.table[column].tolist()
+        words = {cell.strip().lower() for cell in cells if isinstance(cell, str)}
+        if words and words <= BOOLEANS.keys():
+            return [BOOLEANS[cell.strip().lower()] if isinstance(cell, str) else cell for cell in cells]
+        return cells
+
+    def days(self, column: str) -> DateArray:
+        """(T,) a column of dates."""
+        out = np.empty(len(self.table), dtype="datetime64[D]")
+        for i, cell in enumerate(self.table[column].tolist()):
+            if is_missing(cell):
+                raise self.fail(column, "has no date; fill it or delete the row", i)
+            try:
+                out[i] = np.datetime64(day(cell), "D")
+            except ValueError:
+                problem = f"is {shown(cell)}, expected a date like 2024-01-29 (year, month, day)"
+                raise self.fail(column, problem, i) from None
+        return out
+
+    def numbers(self, column: str, if_missing: str = "fill it or shorten the table") -> FloatArray:
+        """(T,) a column as float64; the first cell that is missing, text or infinite is refused."""
+        out = np.empty(len(self.table))
+        for i, cell in enumerate(self.cells(column)):
+            if is_missing(cell):
+                raise self.fail(column, f"is missing; {if_missing}", i)
+            try:
+                out[i] = number(cell)
+            except (TypeError, ValueError):
+                problem = f"is {shown(cell)}, expected a number such as 1234.5 (no thousands separators)"
+                raise self.fail(column, problem, i) from None
+            if not np.isfinite(out[i]):
+                raise self.fail(column, f"is {shown(cell)}, expected a finite number; correct it", i)
+            if abs(out[i]) > LARGEST:
+                raise self.fail(column, f"is {shown(cell)}, too large to calculate with; use another unit", i)
+        return out
+
+    def levels(self, column: str) -> tuple[str, ...]:
+        """(T,) a column of labels."""
+        levels = []
+        for i, cell in enumerate(self.cells(column)):
+            if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
+                raise self.fail(column, "is empty; write a level of its own, such as none", i)
+            # A whole number is the same label whether a file keeps it as an integer or not.
+            levels.append(str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell))
+        return tuple(levels)
+
+    def first_word(self, column: str) -> int | None:
+        """Position of the first cell that is neither number nor missing; None where all are."""
+        for i, cell in enumerate(self.cells(column)):
+            if not is_missing(cell) and not is_number(cell):
+                return i
+        return None
+
+    def has_number(self, column: str) -> bool:
+        """Whether any cell of a column is a number."""
+        return any(not is_missing(cell) and is_number(cell) for cell in self.cells(column))
