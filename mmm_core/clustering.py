@@ -91,6 +91,7 @@ def cluster_models(
     clusters: ClusterRule = "auto",
     per_cluster: int = 1,
     weights: tuple[float, float, float] | None = None,
+    ranking: FloatArray | None = None,
     seed: int = 0,
 ) -> Clustering:
     """Group models by k-means on their hyperparameters and pick the best of each group.
@@ -108,8 +109,9 @@ def cluster_models(
         hyperparameters: shape (N, H).
         nrmse, decomp_rssd, mape: shape (N,), as for ``error_scores``.
         clusters: rule or number, see above.
-        per_cluster: winners per cluster, the lowest error scores; copies do not win twice.
+        per_cluster: winners per cluster; copies do not win twice.
         weights: of the error score.
+        ranking: shape (N,), what winners are chosen by, smallest first; default the error score.
         seed: of the starts.
     Returns:
         Clustering, rows as given. Models that coincide in all features share a cluster.
@@ -132,7 +134,7 @@ def cluster_models(
         error_scores=scores,
         distances=_distances(scaled, labels, is_copy),
         is_copy=is_copy,
-        is_selected=_winners(labels, scores, is_copy, per_cluster),
+        is_selected=_winners(labels, scores if ranking is None else ranking, is_copy, per_cluster),
         features=features,
         silhouettes=silhouettes,
     )
@@ -283,10 +285,10 @@ def _distances(scaled: FloatArray, labels: IntArray, is_copy: NDArray[np.bool_])
 
 
 def _winners(
-    labels: IntArray, scores: FloatArray, is_copy: NDArray[np.bool_], per_cluster: int
+    labels: IntArray, ranking: FloatArray, is_copy: NDArray[np.bool_], per_cluster: int
 ) -> NDArray[np.bool_]:
     won = np.zeros(len(labels), dtype=np.bool_)
     for label in range(1, int(labels.max(initial=0)) + 1):
         rows = np.flatnonzero((labels == label) & ~is_copy)
-        won[rows[np.argsort(scores[rows], kind="stable")[:per_cluster]]] = True
+        won[rows[np.argsort(ranking[rows], kind="stable")[:per_cluster]]] = True
     return won

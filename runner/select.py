@@ -12,6 +12,7 @@ from mmm_core.clustering import Clustering, cluster_intervals, cluster_models
 from mmm_core.convergence import Convergence, measure_convergence
 from mmm_core.errors import UserError
 from mmm_core.intervals import Interval
+from mmm_core.metrics import window_nrmse
 from mmm_core.pareto import ParetoSelection, error_scores, select_fronts
 from mmm_core.types import CandidateBatch, FittedModel, FloatArray, IntArray, ModelProblem
 from runner.journal import candidate_label, efficiencies, model_from_batch
@@ -108,8 +109,13 @@ def _cluster(spec: ExperimentSpec, problem: ModelProblem, pooled: CandidateBatch
         pooled.loss("mape"),
         clusters=spec.selection.clusters,
         per_cluster=spec.selection.per_cluster,
+        ranking=_fit(problem, pooled) if spec.selection.winners == "fit" else None,
         seed=as_integer(seed_at(spec.search.seed, Branch.SELECTION)),
     )
+
+
+def _fit(problem: ModelProblem, pooled: CandidateBatch) -> FloatArray:
+    return np.array([window_nrmse(problem, model_from_batch(pooled, row, "")) for row in range(len(pooled))])
 
 
 def _facts(label: tuple[int, int], clustering: Clustering, row: int) -> dict[str, Any]:

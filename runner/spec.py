@@ -320,6 +320,7 @@ class SelectionSpec(Strict):
         Literal["auto", "robyn"] | Annotated[int, Field(ge=1)], _auto_or_count("auto", "robyn")
     ] = "auto"
     per_cluster: StrictInt = Field(1, ge=1)
+    winners: Literal["error_score", "fit"] = "error_score"
 
 
 class BootstrapSpec(Strict):
