@@ -12,9 +12,11 @@ every machine; ``fastmath`` is off for the same reason.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 GEOMETRIC, WEIBULL_CDF, WEIBULL_PDF = 0, 1, 2
 NON_NEGATIVE, UNCONSTRAINED, NO_INTERCEPT = 0, 1, 2
@@ -100,14 +102,23 @@ def convolve(x, weights, out):
 
 
 @njit(cache=True, nogil=True)
-def adstock(kind, x, first, second, weights, out):
-    """Adstock of one series into ``out``; returns the weight of the exposure's own period."""
+def adstock_in_series(kind, x, n_series, first, second, weights, out):
+    """Adstock of x, a piece of a series of n_series periods (Weibull scales are shares of its length), into ``out``.
+
+    Nothing is carried in before the piece. Returns the weight of the exposure's own period.
+    """
     if kind == GEOMETRIC:
         geometric(x, first, out)
         return 1.0
-    weibull_weights(kind, x.shape[0], first, second, weights)
+    weibull_weights(kind, n_series, first, second, weights)
     convolve(x, weights, out)
     return weights[0]
+
+
+@njit(cache=True, nogil=True)
+def adstock(kind, x, first, second, weights, out):
+    """Adstock of one whole series into ``out``; returns the weight of the exposure's own period."""
+    return adstock_in_series(kind, x, x.shape[0], first, second, weights, out)
 
 
 # ------------------------------------------------------------------------------------------------------- saturation
@@ -439,6 +450,64 @@ def decomp_rssd(contribution, first_paid, n_paid, spend_share, zero_penalty, eff
     return rssd * (1.0 + zeros / n_paid) if zero_penalty else rssd
 
 
+# ------------------------------------------------------------------------------------------------------- calibration
+
+
+class Studies(NamedTuple):
+    """Lift studies as kernels take them; without any, arrays of length 0.
+
+    is_series_of_its_own: Weibull scales are shares of the study's rows (as in Robyn), not of all rows.
+    """
+
+    is_about: NDArray[np.bool_]  # (S, M)
+    is_immediate: NDArray[np.bool_]  # (S,)
+    first: NDArray[np.int64]  # (S,) rows [first, stop) of the data
+    stop: NDArray[np.int64]
+    row_weights: NDArray[np.float64]  # (S, T)
+    estimate: NDArray[np.float64]  # (S,)
+    error_weights: NDArray[np.float64]  # (S,)
+    is_series_of_its_own: bool
+
+
+@njit(cache=True, nogil=True)
+def predict_studies(
+    kind, design, first_media, start, media, coef, x, inflexion, adstocked, studies, weights, own, predicted
+):
+    """What one candidate says that each lift study should have found, into ``predicted`` (S,).
+
+    x (W, K) holds the saturated media, adstocked (M, W) what went into their curves, media (M, 4) their parameters.
+    The formulas are in the head of ``calibration``.
+    """
+    for s in range(studies.estimate.shape[0]):
+        first, stop = studies.first[s], studies.stop[s]
+        n_series = stop - first if studies.is_series_of_its_own else design.shape[1]
+        total = 0.0
+        for m in range(media.shape[0]):
+            j = first_media + m
+            if not studies.is_about[s, m] or coef[j] == 0.0:
+                continue
+            if studies.is_immediate[s]:
+                adstock_in_series(kind, design[j, first:stop], n_series, media[m, 2], media[m, 3], weights, own)
+            for t in range(first, stop):
+                effect = x[t - start, j]
+                if studies.is_immediate[s]:
+                    # Rounding can leave a tiny negative difference where nothing was carried in.
+                    carried = max(adstocked[m, t - start] - own[t - first], 0.0)
+                    effect -= hill(carried, media[m, 0], inflexion[m])
+                total += studies.row_weights[s, t] * coef[j] * effect
+        predicted[s] = total
+
+
+@njit(cache=True, nogil=True)
+def study_error(predicted, studies):
+    """Weighted mean of |predicted - estimate| / |estimate|; 0 without studies."""
+    error = 0.0
+    for s in range(predicted.shape[0]):
+        estimate = studies.estimate[s]
+        error += studies.error_weights[s] * abs(predicted[s] - estimate) / abs(estimate)
+    return error
+
+
 # --------------------------------------------------------------------------------------------------------- candidate
 
 
@@ -480,6 +549,7 @@ def evaluate_batch(
     n_val,
     ridge_penalty,
     penalty,
+    studies,
     losses,
     coefs,
     contributions,
@@ -508,6 +578,7 @@ def evaluate_batch(
     weights, series, fitted = np.empty(n_rows), np.empty(n_rows), np.empty(n_window)
     inflexion, own_weight = np.empty(n_media), np.empty(n_media)
     adstocked = np.empty((n_media, n_window))
+    own, predicted = np.empty(n_window), np.empty(studies.estimate.shape[0])
 
     for c in range(media.shape[0]):
         transform_media(
@@ -543,6 +614,10 @@ def evaluate_batch(
         loss[DECOMP_RSSD] = decomp_rssd(
             contributions[c], first_paid, n_paid, spend_share, zero_penalty, effect_shares[c]
         )
-        loss[MAPE] = 0.0
+        predict_studies(
+            kind, design, first_media, start, media[c], coefs[c], x, inflexion, adstocked, studies, weights, own,
+            predicted,
+        )  # fmt: skip
+        loss[MAPE] = study_error(predicted, studies)
         loss[INTERCEPT] = intercept
         statuses[c] = ALL_MEDIA_ZERO if status == OK and math.isinf(loss[DECOMP_RSSD]) else status

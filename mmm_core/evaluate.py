@@ -8,13 +8,35 @@ from mmm_core import _kernels
 from mmm_core.adstock import KIND_CODES
 from mmm_core.errors import RangeError, ShapeError
 from mmm_core.limits import LIMITS, describe_limits, parameter_of
-from mmm_core.types import Adstock, CandidateBatch, FloatArray, IntArray, InterceptRule, ModelProblem
+from mmm_core.types import (
+    Adstock,
+    CandidateBatch,
+    Convention,
+    FloatArray,
+    IntArray,
+    InterceptRule,
+    ModelProblem,
+    Scope,
+    read_only,
+)
 
 INTERCEPT_CODES = {
     InterceptRule.NON_NEGATIVE: _kernels.NON_NEGATIVE,
     InterceptRule.UNCONSTRAINED: _kernels.UNCONSTRAINED,
     InterceptRule.NONE: _kernels.NO_INTERCEPT,
 }
+# Of the very types that studies have, or numba would compile a second kernel.
+NO_STUDIES = _kernels.Studies(
+    is_about=read_only(np.empty((0, 0)), np.bool_),
+    is_immediate=read_only([], np.bool_),
+    first=read_only([], np.int64),
+    stop=read_only([], np.int64),
+    row_weights=read_only(np.empty((0, 0))),
+    estimate=read_only([]),
+    error_weights=read_only([]),
+    is_series_of_its_own=False,
+)
+
 
 def media_parameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
     """(N, M, 4): alpha, gamma, then theta and 0, or shape and scale, of each medium."""
@@ -50,6 +72,23 @@ def penalty_factors(problem: ModelProblem, hyperparameters: FloatArray) -> Float
     return np.ascontiguousarray(hyperparameters[:, -len(problem.columns) :])
 
 
+def kernel_studies(problem: ModelProblem) -> _kernels.Studies:
+    """The lift studies of a problem as kernels take them."""
+    studies = problem.studies
+    if studies is None:
+        return NO_STUDIES
+    return _kernels.Studies(
+        is_about=problem.study_media,
+        is_immediate=read_only([scope is Scope.IMMEDIATE for scope in studies.scopes], np.bool_),
+        first=studies.first,
+        stop=studies.stop,
+        row_weights=studies.row_weights,
+        estimate=studies.estimate,
+        error_weights=studies.error_weights,
+        is_series_of_its_own=studies.convention is Convention.ROBYN,
+    )
+
+
 def check_hyperparameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
     """A contiguous (N, H) matrix whose every value is legal, or an error that names row and column."""
     values = np.ascontiguousarray(hyperparameters, dtype=np.float64)
@@ -78,6 +117,8 @@ def evaluate_candidates(
     problem: ModelProblem, hyperparameters: FloatArray, penalty: FloatArray | None = None
 ) -> CandidateBatch:
     """Fit, decompose and judge N candidates: adstock on all T rows, window, Hill, bounded ridge, decomposition, losses.
+
+    Where the problem has lift studies, ``mape`` says how far the candidate is from them (see ``calibration``).
 
     Every number is that of glmnet's own coordinate descent (see ``ridge``), so results agree with R Robyn to rounding.
 
@@ -122,6 +163,7 @@ def evaluate_candidates(
         n_val,
         np.ascontiguousarray(penalty, dtype=np.float64),
         penalty_factors(problem, values),
+        kernel_studies(problem),
         losses,
         coefs,
         contributions,

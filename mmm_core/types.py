@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cached_property
@@ -61,6 +61,23 @@ class OutcomeKind(StrEnum):
         return "roas" if self is OutcomeKind.REVENUE else "cpa"
 
 
+class Scope(StrEnum):
+    """What a lift study measured: all that a channel brought in its days, or only what the exposures of these days did.
+
+    A channel that was switched off for a while measures the second; what earlier exposures left over goes on working.
+    """
+
+    TOTAL = "total"
+    IMMEDIATE = "immediate"
+
+
+class Convention(StrEnum):
+    """How the days of a lift study meet the rows of the data, see ``calibration``."""
+
+    CORRECT = "correct"
+    ROBYN = "robyn"
+
+
 class FitStatus(StrEnum):
     """How the fit of one candidate ended; travels with the candidate instead of an exception."""
 
@@ -85,7 +102,99 @@ def read_only(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class ModelProblem:
+class _Bundle:
+    """Frozen fields that stay so on the way to another process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Arrays from an object store come back read-only and are taken as they are, without a copy; from a plain
+        # pickle they come back writable.
+        for name, value in state.items():
+            if isinstance(value, np.ndarray) and value.flags.writeable:
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, eq=False)
+class LiftStudies(_Bundle):
+    """S lift studies as arrays, ready to be held against every candidate; ``calibration.lift_studies`` makes them.
+
+    Attributes:
+        channels: S tuples of media that a study moved together.
+        scopes: S scopes.
+        first, stop: (S,) rows [first, stop) of the data that a study touches.
+        row_weights: (S, T) how much of each row counts for a study, 0 outside its rows.
+        estimate: (S,) what a study found, in the outcome's unit, over its whole length; never 0.
+        standard_error: (S,) in the same unit, > 0; NaN where it is not known.
+        convention: see the enumeration.
+    """
+
+    channels: tuple[tuple[str, ...], ...]
+    scopes: tuple[Scope, ...]
+    first: IntArray
+    stop: IntArray
+    row_weights: FloatArray
+    estimate: FloatArray
+    standard_error: FloatArray
+    convention: Convention = Convention.CORRECT
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        for name in ("row_weights", "estimate", "standard_error"):
+            set_field(self, name, read_only(getattr(self, name)))
+        for name in ("first", "stop"):
+            set_field(self, name, read_only(getattr(self, name), np.int64))
+        set_field(self, "channels", tuple(tuple(names) for names in self.channels))
+        set_field(self, "scopes", tuple(Scope(scope) for scope in self.scopes))
+        set_field(self, "convention", Convention(self.convention))
+        self._check()
+
+    def _check(self) -> None:
+        s = len(self.channels)
+        if s == 0 or len(self.scopes) != s:
+            raise ShapeError(
+                f"{len(self.scopes)} scopes for {s} lift studies, expected as many, and at least one"
+            )
+        for name in ("first", "stop", "estimate", "standard_error"):
+            if getattr(self, name).shape != (s,):
+                raise ShapeError(f"{name} has shape {getattr(self, name).shape}, expected ({s},)")
+        if self.row_weights.ndim != 2 or len(self.row_weights) != s:
+            raise ShapeError(f"row_weights has shape {self.row_weights.shape}, expected ({s}, T)")
+        if not (np.isfinite(self.estimate) & (self.estimate != 0)).all():
+            raise RangeError("estimates of lift studies must be finite and not 0")
+        if (self.standard_error <= 0).any() or np.isinf(self.standard_error).any():
+            raise RangeError(
+                "standard errors of lift studies must be above 0, or NaN where they are not known"
+            )
+        if any(len(names) == 0 or len(set(names)) < len(names) for names in self.channels):
+            raise LabelError("a lift study names no medium, or one twice")
+        if not np.isfinite(self.row_weights).all() or (self.row_weights < 0).any():
+            raise RangeError("row weights of lift studies must be finite and not negative")
+
+    def __len__(self) -> int:
+        return len(self.estimate)
+
+    @cached_property
+    def error_weights(self) -> FloatArray:
+        """(S,) share of each study in the calibration loss; they sum to 1.
+
+        In proportion to |estimate| / standard_error, so that a study counts the more the better it knows its own
+        answer: the loss is then the sum of |predicted - estimate| / standard_error but for a constant. A study without
+        a standard error counts like the median of those that have one; without any all count the same (and always in
+        Robyn's convention), and the loss is the plain mean of the percentage errors.
+        """
+        precision = np.abs(self.estimate) / self.standard_error
+        known = precision[np.isfinite(precision)]
+        if self.convention is Convention.ROBYN or len(known) == 0:
+            return read_only(np.full(len(self), 1.0 / len(self)))
+        precision = np.where(np.isfinite(precision), precision, np.median(known))
+        return read_only(precision / precision.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class ModelProblem(_Bundle):
     """Everything a candidate needs to know about the data: one bundle, shared once with every worker.
 
     Attributes:
@@ -101,6 +210,7 @@ class ModelProblem:
         time_series_validation: split the window in train, validation and test by ``train_size``.
         penalty_factors: every column has a searched penalty factor.
         zero_penalty: inflate DecompRSSD by the share of paid channels without effect.
+        studies: lift studies that a candidate is also judged by, as a third objective; None for none.
     """
 
     dates: DateArray
@@ -119,6 +229,7 @@ class ModelProblem:
     time_series_validation: bool = False
     penalty_factors: bool = False
     zero_penalty: bool = True
+    studies: LiftStudies | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -160,17 +271,22 @@ class ModelProblem:
                 raise RangeError(f"{name} must be finite")
         if (self.design[self.first_media :] < 0).any():
             raise RangeError("exposures must not be negative")
+        if self.studies is not None:
+            self._check_studies(self.studies)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # Arrays from an object store come back read-only and are taken as they are, without a copy; from a plain
-        # pickle they come back writable.
-        for name, value in state.items():
-            if isinstance(value, np.ndarray) and value.flags.writeable:
-                value.flags.writeable = False
-            object.__setattr__(self, name, value)
+    def _check_studies(self, studies: LiftStudies) -> None:
+        if studies.row_weights.shape[1] != self.n_periods:
+            raise ShapeError(
+                f"row_weights of lift studies has shape {studies.row_weights.shape}, expected "
+                f"({len(studies)}, {self.n_periods})"
+            )
+        for names in studies.channels:
+            for name in names:
+                if name not in self.media:
+                    raise LabelError(f"a lift study is about {name!r}, which is no medium of the problem")
+        inside = (studies.first >= self.start) & (studies.first < studies.stop) & (studies.stop <= self.stop)
+        if not inside.all():
+            raise RangeError("lift studies must lie inside the window and have at least one row")
 
     @property
     def n_periods(self) -> int:
@@ -226,6 +342,18 @@ class ModelProblem:
         return read_only(self.total_spend / self.total_spend.sum())
 
     @cached_property
+    def study_media(self) -> NDArray[np.bool_]:
+        """(S, M) whether a lift study is about a medium; no rows without studies."""
+        channels = () if self.studies is None else self.studies.channels
+        about = [[medium in names for medium in self.media] for names in channels]
+        return read_only(np.reshape(about, (len(channels), len(self.media))), np.bool_)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Losses that a search minimises; the calibration loss is one only where there are lift studies."""
+        return ("nrmse", "decomp_rssd", "mape") if self.studies is not None else ("nrmse", "decomp_rssd")
+
+    @cached_property
     def lambda_range(self) -> tuple[float, float]:
         """(lambda_min, lambda_max): the span of the ridge penalty.
 
@@ -258,9 +386,8 @@ class ModelProblem:
     def digest(self) -> str:
         """SHA-256 of everything in the problem, hex."""
         h = hashlib.sha256()
-        for f in fields(self):
-            value = getattr(self, f.name)
-            h.update(f.name.encode())
+        for name, value in _leaves(self):
+            h.update(name.encode())
             if isinstance(value, np.ndarray):
                 h.update(str(value.dtype).encode() + str(value.shape).encode() + value.tobytes())
             else:
@@ -268,12 +395,23 @@ class ModelProblem:
         return h.hexdigest()
 
 
+def _leaves(bundle: _Bundle) -> Iterator[tuple[str, Any]]:
+    """(name, value) of every field, bundles inside taken apart."""
+    for f in fields(bundle):
+        value = getattr(bundle, f.name)
+        if isinstance(value, _Bundle):
+            yield from ((f"{f.name}.{name}", leaf) for name, leaf in _leaves(value))
+        else:
+            yield f.name, value
+
+
 @dataclass(frozen=True, eq=False)
 class CandidateBatch:
     """Results of N candidates, as arrays in the order asked.
 
     ``nrmse`` is the search's objective: validation NRMSE with time-series validation, else the training one. Values
-    of parts that do not exist are NaN; ``decomp_rssd`` is infinite where no paid channel has any effect.
+    of parts that do not exist are NaN; ``decomp_rssd`` is infinite where no paid channel has any effect; ``mape`` is
+    the error against the lift studies, 0 without any.
     """
 
     hyperparameters: FloatArray  # (N, H)
