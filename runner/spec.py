@@ -39,7 +39,7 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from mmm_core.errors import UserError
 from mmm_core.limits import describe_limits, within_limits
-from mmm_core.types import Adstock, InterceptRule, OutcomeKind
+from mmm_core.types import Adstock, Convention, InterceptRule, OutcomeKind
 
 PROPHET_COMPONENTS = ("trend", "season", "monthly", "weekday", "holiday")
 # Columns of our own tables, and keys that stand beside the channels' names in a spec.
@@ -257,6 +257,12 @@ class FileSpec(Strict):
     path: Text
 
 
+class CalibrationSpec(FileSpec):
+    """A table of lift studies that candidates are also judged by, and how its days meet the rows of the data."""
+
+    convention: Convention = Convention.CORRECT
+
+
 class BaselineSpec(Strict):
     """Trend, season and holidays: from Prophet, or columns of the data, or none (both lists empty)."""
 
@@ -302,7 +308,9 @@ class SearchSpec(Strict):
         if value is None:
             return value
         if len(value) not in (2, 3) or any(not 0 <= w <= 10 for w in value) or sum(value) == 0:
-            raise _fail("expected a weight in 0..10 for nrmse and for decomp_rssd, not all 0")
+            raise _fail(
+                "expected a weight in 0..10 for nrmse, for decomp_rssd and, with calibration, for mape, not all 0"
+            )
         return value
 
 
@@ -439,7 +447,7 @@ class ExperimentSpec(Strict):
     validation: ValidationSpec = ValidationSpec()
     penalty_factors: StrictBool = False
     intercept: InterceptRule = InterceptRule.NON_NEGATIVE
-    calibration: Annotated[FileSpec | None, _as_mapping("path"), _Also(TEXT)] = None
+    calibration: Annotated[CalibrationSpec | None, _as_mapping("path"), _Also(TEXT)] = None
     search: SearchSpec = SearchSpec()
     selection: SelectionSpec = SelectionSpec()
     bootstrap: BootstrapSpec = BootstrapSpec()
@@ -476,10 +484,14 @@ class ExperimentSpec(Strict):
         self._check_roles()
         self._check_hyperparameters()
         self._check_scenarios()
-        weights = self.search.objective_weights
-        if weights is not None and len(weights) == 3 and self.calibration is None:
+        weights = self.search.objective_weights or ()
+        if len(weights) == 3 and self.calibration is None:
             raise _fail(
                 "search.objective_weights: the third weight is for calibration, which is not given; remove it"
+            )
+        if len(weights) == 2 and self.calibration is not None:
+            raise _fail(
+                "search.objective_weights: the weight of the calibration error is missing; add a third"
             )
         return self
 
