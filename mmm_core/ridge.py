@@ -74,29 +74,6 @@ def fit_bounded_ridge(
     )
     _check_box(lower, upper)
     _check_penalties(penalty, factors)
-    if not factors.any():
-        penalty, factors = 0.0, np.ones_like(factors)
-    rule = InterceptRule(intercept)
-    if rule is InterceptRule.NONE and not y.any():
-        return _nothing_to_explain(x, 0.0, rule)
-    if np.ptp(y) == 0 and (
-        rule is InterceptRule.UNCONSTRAINED or (rule is not InterceptRule.NONE and y[0] >= 0)
-    ):
-        return _nothing_to_explain(x, float(y[0]), rule)
-    return _fit(x, y, penalty, lower, upper, factors, rule)
-
-
-def _fit(
-    x: FloatArray,
-    y: FloatArray,
-    penalty: float,
-    lower: FloatArray,
-    upper: FloatArray,
-    factors: FloatArray,
-    rule: InterceptRule,
-) -> RidgeFit:
-    # A constant negative y has no scale with an intercept and a good one without.
-    code = INTERCEPT_CODES[InterceptRule.NONE if np.ptp(y) == 0 else rule]
     n, k = x.shape
     mean, scale, row = np.empty(k), np.empty(k), np.empty(k)
     covariance, correlation, coefs = np.empty((k, k)), np.empty(k), np.empty(k)
@@ -104,15 +81,12 @@ def _fit(
     _kernels.gram(x, n, mean, scale, row, covariance)
     _kernels.correlations(x, y, n, mean, scale, y_mean, correlation)
     b0, status, df_intercept = _kernels.solve_with_intercept_rule(
-        code, mean, scale, y_mean, y_sd, covariance, correlation, float(penalty), factors, lower, upper,
+        INTERCEPT_CODES[InterceptRule(intercept)], mean, scale, y_mean, y_sd, covariance, correlation,
+        float(penalty), factors, lower, upper,
         np.empty((5, k)), np.empty((k, k)), np.empty(k, dtype=np.int64), coefs,
     )  # fmt: skip
     df = int(np.count_nonzero(coefs)) + int(df_intercept)
     return RidgeFit(coefs, float(b0), FIT_STATUSES[status], df)
-
-
-def _nothing_to_explain(x: FloatArray, level: float, rule: InterceptRule) -> RidgeFit:
-    return RidgeFit(np.zeros(x.shape[1]), level, FitStatus.OK, int(rule is not InterceptRule.NONE))
 
 
 def _check_data(x: FloatArray, y: FloatArray) -> None:
