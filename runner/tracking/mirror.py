@@ -410,8 +410,8 @@ class _Writer:
         parent: str | None = None
         for position, content in enumerate(contents):
             same = [run for run in found if _identity(run) == (content.kind, content.name)]
-            # The list starts with the run itself; the newest stand on top in MLflow.
-            handle = self.bring_one(content, same, parent, self.created + len(contents) - position)
+            # MLflow shows the newest on top: the run itself, its trials, its models.
+            handle = self.bring_one(content, same, parent, self.created - position)
             parent = parent or handle
 
     def bring_one(
@@ -460,7 +460,7 @@ class _Writer:
         self.patience.check()
         self.tracker.log_files(handle, self.root, content.files)
         self.tracker.log(handle, tags=content.tags)
-        self.tracker.finish(handle, content.status, max(self.ended, self.created + 1))
+        self.tracker.finish(handle, content.status, self.ended)
         self.tracker.log(handle, tags={**digests, "mmm.complete": "true"})
 
     def delete_all(self, runs: Iterable[TrackedRun]) -> None:

@@ -59,6 +59,7 @@ ALWAYS = {
     # No connection stays open between calls: the SQLite file can be moved, and nothing is left to close.
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }
+LOCK_SECONDS = 5.0
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 TALKATIVE = ("mlflow", "alembic", "urllib3")
 
@@ -337,7 +338,9 @@ def create_schema(store: Store) -> None:
 def _check_file(path: Path) -> None:
     """Look before MLflow does, which tries ten times over 100 s to open a file that is damaged or locked."""
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as connection:
+        with closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=LOCK_SECONDS)
+        ) as connection:
             tables = {
                 name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }
