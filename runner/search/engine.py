@@ -35,7 +35,7 @@ def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
 
 def check_search(job: SearchJob) -> None:
     """Refuse, before anything is written, an optimizer that does not work here."""
-    check_optimizer(job.optimizer, job.space.dimension, job.batch_size)
+    check_optimizer(job.optimizer, job.space.dimension, job.batch_size, job.objective_weights)
 
 
 def search(
@@ -76,5 +76,5 @@ def trial_blocks(job: SearchJob, trial: int) -> Iterator[CandidateBatch | Search
     """``run_trial`` for a backend: a failing optimizer is the last block instead of an exception far away."""
     try:
         yield from run_trial(job, trial)
-    except SearchFailed as error:
-        yield error
+    except (SearchFailed, UserError) as error:
+        yield SearchFailed(str(error))
