@@ -8,12 +8,13 @@ import numpy as np
 
 from mmm_core.errors import UserError
 from mmm_core.evaluate import split_window
-from mmm_core.features import Holiday, country_holidays, factor_columns, fold_holidays, prophet_columns
+from mmm_core.features import factor_columns
 from mmm_core.types import FloatArray, ModelProblem, Role
+from runner.baseline import prophet_baseline
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
-from runner.source import read_table
-from runner.spec import ExperimentSpec, Sign
+from runner.spec import ContextSpec, ExperimentSpec, Sign
+from runner.studies import Studies, load_studies
 
 BASELINE_BOUNDS = (0.0, 1.0)
 BOUNDS: dict[Sign, tuple[float, float]] = {
@@ -64,69 +65,28 @@ def modelled_media(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, F
     return media, findings
 
 
-def read_holidays(spec: ExperimentSpec, panel: MediaPanel) -> list[Holiday]:
-    """Holidays of the spec, by day: the user's table (columns ds or date, holiday, and maybe country) or built in."""
-    if spec.baseline.holidays is None:
-        years = range(panel.dates[0].astype(object).year - 1, panel.dates[-1].astype(object).year + 2)
-        return country_holidays(str(spec.baseline.country), years)
-    path = spec.baseline.holidays.path
-    table = read_table(path)
-    day_column = next((c for c in ("ds", "date") if c in table), None)
-    if day_column is None or "holiday" not in table:
-        raise UserError(
-            f"{path}: expected the columns ds (or date) and holiday, found {', '.join(table.columns)}"
-        )
-    country = spec.baseline.country
-    if "country" in table:
-        if country is None and table["country"].nunique() > 1:
-            raise UserError(f"{path}: holidays of several countries; set baseline.country to one of them")
-        if country is not None:
-            table = table[table["country"] == country]
-            if len(table) == 0:
-                raise UserError(f"{path}: no holiday of the country {country!r}; correct baseline.country")
-    return [
-        _holiday(path, i, str(d), str(h))
-        for i, d, h in zip(table.index, table[day_column], table["holiday"], strict=True)
-    ]
+def context_columns(spec: ExperimentSpec, panel: MediaPanel) -> dict[str, ContextSpec]:
+    """Design column -> the context entry that it comes from, in order.
 
+    With Prophet a factor is one column of its estimated effects; without it, its k - 1 dummies enter the ridge.
 
-def _holiday(path: str, index: int, day: str, name: str) -> Holiday:
-    from datetime import date
-
-    try:
-        parsed = date.fromisoformat(day.strip()[:10])
-    except ValueError:
-        raise UserError(f"{path}: row {index + 1}: {day!r} is not a date like 2024-12-25") from None
-    if not name.strip():
-        raise UserError(f"{path}: row {index + 1}: the holiday has no name")
-    return Holiday(parsed, name, (str(parsed.year),))
-
-
-def baseline_columns(
-    spec: ExperimentSpec, panel: MediaPanel
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """(baseline columns, factor columns): from Prophet, from the data, or none.
-
-    With Prophet a factor becomes one column of its estimated effects; without it, its k - 1 dummies enter the ridge.
+    Raises:
+        UserError: two of them would have one name.
     """
-    names = {c.column: c.name for c in spec.context}
-    factors = {names[column]: levels for column, levels in panel.factors.items()}
-    components = spec.baseline.components
-    if not components:
-        precomputed = {name: panel.numeric[name] for name in spec.baseline.precomputed}
-        dummies = {c: v for name, levels in factors.items() for c, v in factor_columns(name, levels).items()}
-        return precomputed, dummies
-    holidays: list[Holiday] = []
-    if "holiday" in components:
-        holidays = fold_holidays(read_holidays(spec, panel), panel.dates, panel.frequency)
-        if not any(panel.dates[0] <= np.datetime64(h.day) <= panel.dates[-1] for h in holidays):
-            raise UserError(
-                "baseline.holidays: no holiday falls into the dates of the data; drop the component holiday"
-            )
-    columns = prophet_columns(
-        panel.dates, panel.outcome, components, holidays, factors, spec.baseline.prophet
-    )
-    return {c: columns[c] for c in components}, {name: columns[name] for name in factors}
+    owners: dict[str, ContextSpec] = {}
+    for context in spec.context:
+        for column in _columns_of(spec, panel, context):
+            if column in owners:
+                raise UserError(f"two context columns would be called {column!r}; give one another name")
+            owners[column] = context
+    return owners
+
+
+def _columns_of(spec: ExperimentSpec, panel: MediaPanel, context: ContextSpec) -> list[str]:
+    levels = panel.factors.get(context.column)
+    if levels is None or spec.baseline.components:
+        return [context.name]
+    return list(factor_columns(context.name, levels))
 
 
 def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, FloatArray], list[Finding]]:
@@ -136,15 +96,17 @@ def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, F
         UserError: Prophet or the holidays fail, or two columns would have one name.
     """
     media, findings = modelled_media(spec, panel)
-    baseline, factors = baseline_columns(spec, panel)
+    baseline = {name: panel.numeric[name] for name in spec.baseline.precomputed}
+    effects: dict[str, FloatArray] = {}
+    if spec.baseline.components:
+        baseline, effects = prophet_baseline(spec, panel)
     columns = list(baseline.items())
-    for context in spec.context:
-        if context.column in panel.numeric:
-            columns.append((context.name, panel.numeric[context.column]))
+    for column, context in context_columns(spec, panel).items():
+        levels = panel.factors.get(context.column)
+        if levels is None:
+            columns.append((column, panel.numeric[context.column]))
         else:
-            columns += [
-                (name, values) for name, values in factors.items() if _is_of_factor(name, context.name)
-            ]
+            columns.append((column, (effects or factor_columns(context.name, levels))[column]))
     columns += media.items()
     names = [name for name, _ in columns]
     for name in names:
@@ -153,28 +115,33 @@ def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, F
     return dict(columns), findings
 
 
-def _is_of_factor(column: str, factor: str) -> bool:
-    return column == factor or column.startswith(f"{factor}_")
-
-
-def _role_and_bounds(spec: ExperimentSpec, column: str) -> tuple[Role, tuple[float, float]]:
+def _role_and_bounds(
+    spec: ExperimentSpec, contexts: Mapping[str, ContextSpec], column: str
+) -> tuple[Role, tuple[float, float]]:
     for channel in spec.channels:
         if column == channel.name:
             return Role.PAID, BOUNDS[channel.sign]
     for organic in spec.organic:
         if column == organic.name:
             return Role.ORGANIC, BOUNDS[organic.sign]
-    if column in spec.baseline.components or column in spec.baseline.precomputed:
-        return Role.BASELINE, BASELINE_BOUNDS
-    context = next(c for c in spec.context if _is_of_factor(column, c.name))
-    return Role.CONTEXT, BOUNDS[context.sign]
+    if column in contexts:
+        return Role.CONTEXT, BOUNDS[contexts[column].sign]
+    return Role.BASELINE, BASELINE_BOUNDS
 
 
 def assemble_problem(
-    spec: ExperimentSpec, panel: MediaPanel, design: Mapping[str, FloatArray]
+    spec: ExperimentSpec,
+    panel: MediaPanel,
+    design: Mapping[str, FloatArray],
+    studies: Studies | None = None,
 ) -> ModelProblem:
-    """The frozen bundle from a panel and its design columns (fresh from Prophet, or read back from a run folder)."""
-    roles, bounds = zip(*(_role_and_bounds(spec, column) for column in design), strict=True)
+    """The frozen bundle from a panel and its design columns (fresh from Prophet, or read back from a run folder).
+
+    Args:
+        spec: roles, signs and rules. panel: the data. design: column -> (T,). studies: lift studies to judge models by.
+    """
+    contexts = context_columns(spec, panel)
+    roles, bounds = zip(*(_role_and_bounds(spec, contexts, column) for column in design), strict=True)
     return ModelProblem(
         dates=panel.dates,
         outcome=panel.outcome,
@@ -192,26 +159,32 @@ def assemble_problem(
         time_series_validation=spec.validation.time_series,
         penalty_factors=spec.penalty_factors,
         zero_penalty=spec.search.rssd_zero_penalty,
+        studies=None if studies is None else studies.arrays,
     )
 
 
-def build_problem(spec: ExperimentSpec, panel: MediaPanel) -> tuple[ModelProblem, list[Finding]]:
+def build_problem(
+    spec: ExperimentSpec, panel: MediaPanel, studies: Studies | None = None
+) -> tuple[ModelProblem, list[Finding]]:
     """From panel to problem, checked against the spec.
 
+    Args:
+        spec: what to build. panel: the data.
+        studies: the spec's lift studies where they were read before; else they are read here.
     Raises:
-        UserError: as ``design_columns`` and ``check_rows``.
+        UserError: as ``design_columns``, ``check_rows`` and ``load_studies``.
     """
+    studies = studies or load_studies(spec, panel)
     design, findings = design_columns(spec, panel)
-    problem = assemble_problem(spec, panel, design)
-    return problem, findings + check_rows(spec, problem)
+    problem = assemble_problem(spec, panel, design, studies)
+    noticed = [] if studies is None else list(studies.findings)
+    return problem, [*findings, *noticed, *check_rows(spec, problem)]
 
 
 def check_panel_rows(spec: ExperimentSpec, panel: MediaPanel) -> list[Finding]:
     """As ``check_rows``, before Prophet: the number of columns follows from spec and factors."""
     n_columns = len(spec.baseline.components) + len(spec.baseline.precomputed) + len(spec.media_names)
-    for context in spec.context:
-        as_dummies = context.column in panel.factors and not spec.baseline.components
-        n_columns += len(factor_columns("", panel.factors[context.column])) if as_dummies else 1
+    n_columns += len(context_columns(spec, panel))
     return _check_rows(spec, n_columns, panel.stop - panel.start)
 
 

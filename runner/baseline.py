@@ -1,0 +1,110 @@
+"""Trend, season, holidays and factors of a panel as columns: from Prophet, from the data, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmm_core.errors import UserError
+from mmm_core.features import Holiday, country_holidays, fold_holidays, prophet_columns
+from mmm_core.types import FloatArray
+from runner.dataset import Frequency, MediaPanel
+from runner.source import Source, read_table
+from runner.spec import ExperimentSpec
+
+DAY_COLUMNS = ("ds", "date")
+HOLIDAYS_REMEDY = "correct baseline.holidays in the spec"
+
+
+def read_holidays(spec: ExperimentSpec, panel: MediaPanel) -> list[Holiday]:
+    """Holidays of the spec, by day: the user's table (columns ds or date, holiday, and maybe country) or built in.
+
+    Raises:
+        UserError: the table cannot be used, or the country is not known.
+    """
+    if spec.baseline.holidays is not None:
+        return _own_holidays(spec.baseline.holidays.path, spec.baseline.country)
+    years = range(panel.dates[0].astype(object).year - 1, panel.dates[-1].astype(object).year + 2)
+    return country_holidays(str(spec.baseline.country), years)
+
+
+def _own_holidays(path: str, country: str | None) -> list[Holiday]:
+    source = Source.of(path, read_table(path, HOLIDAYS_REMEDY))
+    known = [str(name) for name in source.table.columns]
+    day_column = next((name for name in DAY_COLUMNS if name in known), None)
+    if day_column is None or "holiday" not in known:
+        raise UserError(f"{path}: expected the columns ds (or date) and holiday, found {', '.join(known)}")
+    days, names = source.days(day_column), source.levels("holiday")
+    rows: Sequence[int] = range(len(days))
+    if "country" in known:
+        rows = _rows_of_country(path, source.table["country"].tolist(), country)
+    return [_holiday(days[i], names[i]) for i in rows]
+
+
+def _holiday(day: np.datetime64, name: str) -> Holiday:
+    date = day.astype(object)
+    return Holiday(date, name, (str(date.year),))
+
+
+def _rows_of_country(path: str, countries: Sequence[Any], country: str | None) -> list[int]:
+    found = sorted({str(c) for c in countries})
+    if country is None:
+        if len(found) > 1:
+            raise UserError(f"{path}: holidays of several countries; set baseline.country to one of them")
+        return list(range(len(countries)))
+    if country not in found:
+        raise UserError(f"{path}: no holiday of the country {country!r}; correct baseline.country")
+    return [i for i, c in enumerate(countries) if str(c) == country]
+
+
+def folded_holidays(spec: ExperimentSpec, panel: MediaPanel) -> list[Holiday]:
+    """Holidays dated by the period of the data; none where the spec has no such component.
+
+    Raises:
+        UserError: as ``read_holidays``, or none falls into the data.
+    """
+    if "holiday" not in spec.baseline.components:
+        return []
+    holidays = fold_holidays(read_holidays(spec, panel), panel.dates, panel.frequency)
+    if not any(panel.dates[0] <= np.datetime64(h.day) <= panel.dates[-1] for h in holidays):
+        raise UserError(
+            "baseline.holidays: no holiday falls into the dates of the data; drop the component holiday"
+        )
+    return holidays
+
+
+def check_baseline(spec: ExperimentSpec, panel: MediaPanel) -> None:
+    """What can be said of the baseline without fitting Prophet.
+
+    Raises:
+        UserError: a component that these data cannot have, or unusable holidays.
+    """
+    if "weekday" in spec.baseline.components and panel.frequency is not Frequency.DAILY:
+        raise UserError(
+            f"baseline.components: weekday needs daily rows, these are {panel.frequency}; drop the component weekday"
+        )
+    folded_holidays(spec, panel)
+
+
+def prophet_baseline(
+    spec: ExperimentSpec, panel: MediaPanel
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """(component -> column, factor -> column of its effects), Prophet fitted on all rows.
+
+    Raises:
+        UserError: as ``check_baseline``, or Prophet refuses its settings or the data.
+    """
+    check_baseline(spec, panel)
+    components = spec.baseline.components
+    factors = {c.name: panel.factors[c.column] for c in spec.context if c.column in panel.factors}
+    columns = prophet_columns(
+        panel.dates,
+        panel.outcome,
+        components,
+        folded_holidays(spec, panel),
+        factors,
+        spec.baseline.prophet,
+    )
+    return {c: columns[c] for c in components}, {name: columns[name] for name in factors}
