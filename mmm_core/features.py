@@ -28,6 +28,7 @@ PROPHET_COLUMNS = {
     "holiday": "holidays",
 }
 MAX_FACTOR_COLUMNS = 10
+SAMPLING_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -122,36 +123,39 @@ def _quiet_prophet() -> Any:
     return Prophet
 
 
-def _make_model(
-    components: Sequence[str],
-    holidays: Sequence[Holiday],
-    settings: Mapping[str, Any],
-    factors: Sequence[str],
-) -> Any:
-    import pandas as pd
-
-    table = None
-    if "holiday" in components and holidays:
-        table = pd.DataFrame(
-            {"ds": pd.to_datetime([h.day for h in holidays]), "holiday": [h.name for h in holidays]}
-        )
+def _make_model(components: Sequence[str], holidays: Sequence[Holiday], settings: Mapping[str, Any]) -> Any:
+    if "holidays" in settings:
+        raise UserError("baseline.prophet.holidays: holidays are given as baseline.holidays; move them there")
     arguments: dict[str, Any] = {
         "yearly_seasonality": "season" in components,
         "weekly_seasonality": "weekday" in components,
         "daily_seasonality": False,
         "uncertainty_samples": 0,  # only the point decomposition is used; sampling it costs most of a prediction
         **settings,
-        "holidays": table,
+        "holidays": _holiday_table(holidays) if "holiday" in components else None,
     }
     try:
         model = _quiet_prophet()(**arguments)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"baseline.prophet: Prophet refuses these settings ({error})") from error
-    if "monthly" in components:
-        model.add_seasonality(name="monthly", period=30.5, fourier_order=5)
-    for column in factors:
-        model.add_regressor(column)
+        if "monthly" in components:
+            model.add_seasonality(name="monthly", period=30.5, fourier_order=5)
+    except Exception as error:  # whatever settings of the user's own make it do
+        raise UserError(
+            f"baseline.prophet: Prophet refuses these settings ({_reason(error)}); change them"
+        ) from error
     return model
+
+
+def _holiday_table(holidays: Sequence[Holiday]) -> Any:
+    """Prophet's table, under names of our own: it refuses some, and sorts them, so the order must stay."""
+    import pandas as pd
+
+    if not holidays:
+        return None
+    ordered = sorted({holiday.name for holiday in holidays}, key=lambda name: f"{name}_delim_+0")
+    names = {name: f"holiday {position:05d}" for position, name in enumerate(ordered)}
+    return pd.DataFrame(
+        {"ds": pd.to_datetime([h.day for h in holidays]), "holiday": [names[h.name] for h in holidays]}
+    )
 
 
 def prophet_columns(
@@ -175,25 +179,52 @@ def prophet_columns(
     Raises:
         UserError: Prophet refuses a setting or cannot fit.
     """
+    dummies = {name: list(factor_columns(name, levels).values()) for name, levels in (factors or {}).items()}
+    forecast = _forecast(dates, outcome, _make_model(components, holidays, settings or {}), dummies)
+    columns: dict[str, FloatArray] = {}
+    for component in components:
+        effect = forecast.get(PROPHET_COLUMNS[component])
+        columns[component] = read_only(np.zeros(len(dates)) if effect is None else effect)
+    for name, group in dummies.items():
+        total = np.sum([forecast[_regressor(name, i)] for i in range(len(group))], axis=0)
+        columns[name] = read_only(total - total.min())
+    return columns
+
+
+def _regressor(factor: str, position: int) -> str:
+    """A name that Prophet accepts whatever the factor and its levels are called."""
+    return f"regressor {factor.encode().hex()} {position}"
+
+
+def _forecast(
+    dates: DateArray, outcome: FloatArray, model: Any, dummies: Mapping[str, Sequence[FloatArray]]
+) -> dict[str, FloatArray]:
+    """Prophet's columns by its own names, multiplicative ones turned into amounts."""
     import pandas as pd
 
-    dummies = {name: factor_columns(name, levels) for name, levels in (factors or {}).items()}
-    regressors = {column: values for group in dummies.values() for column, values in group.items()}
+    regressors = {_regressor(name, i): v for name, group in dummies.items() for i, v in enumerate(group)}
     frame = pd.DataFrame({"ds": pd.to_datetime(dates), "y": outcome, **regressors})
-    model = _make_model(components, holidays, settings or {}, list(regressors))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model.fit(frame)
-            forecast = model.predict(frame)
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise UserError(f"baseline: Prophet cannot fit these data ({error})") from error
-    columns: dict[str, FloatArray] = {}
-    for component in components:
-        column = PROPHET_COLUMNS[component]
-        found = column in forecast
-        columns[component] = read_only(forecast[column]) if found else read_only(np.zeros(len(dates)))
-    for name, group in dummies.items():
-        effect = np.sum([forecast[column].to_numpy() for column in group], axis=0)
-        columns[name] = read_only(effect - effect.min())
-    return columns
+            for name in regressors:
+                model.add_regressor(name)
+            # Sampling, where the settings ask for it, is random unless it is given a seed.
+            model.fit(frame, **({"seed": SAMPLING_SEED} if model.mcmc_samples else {}))
+            found = model.predict(frame)
+        except Exception as error:  # Stan and pandas raise what they like
+            raise UserError(
+                f"baseline: Prophet cannot fit these data ({_reason(error)}); change baseline.components or "
+                "baseline.prophet"
+            ) from error
+    trend = found["trend"].to_numpy()
+    relative = set(model.component_modes["multiplicative"])
+    return {
+        str(name): found[name].to_numpy() * (trend if name in relative else 1.0)
+        for name in found.columns
+        if name != "ds"
+    }
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
