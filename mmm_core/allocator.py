@@ -29,8 +29,9 @@ from mmm_core.response import (
 )
 from mmm_core.types import FittedModel, FloatArray, ModelProblem, OutcomeKind, read_only
 
-# A slope that breaks the optimality conditions by less than this part of the steepest counts as optimal.
-STATIONARY = 1e-5
+# Marginal responses that differ by less than this part of the largest count as equal: the response then is within
+# about its square of the optimum's.
+STATIONARY = 1e-4
 # Relative difference between two amounts that is rounding.
 ROUNDING = 1e-9
 
@@ -350,6 +351,15 @@ class Plan:
         return columns | {name: [value] * len(self.lower) for name, value in constants.items()}
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What a plan is for, and how its spend becomes exposure."""
+
+    horizon: Horizon
+    carryover: Carryover
+    flighting: Flighting
+
+
 @dataclass(frozen=True, eq=False)
 class _Question:
     """A scenario in numbers: the response within the bounds, and where history stands."""
@@ -411,22 +421,31 @@ def allocate(
         and its solver's status is ignored, neither of which is so here.
     """
     listed = (models,) if isinstance(models, FittedModel) else tuple(models)
-    horizon = horizon or Horizon.window(problem)
-    question = _question(
-        problem, listed, scenario, horizon, bounds, carryover, flighting, keep_zero_coefficients
-    )
+    terms = _Terms(horizon or Horizon.window(problem), Carryover(carryover), Flighting(flighting))
+    question = _question(problem, listed, scenario.goal, terms, bounds, keep_zero_coefficients)
     if isinstance(scenario, MaxResponse):
         answer = _best_response(question, scenario, seed)
     else:
         answer = _on_target(question, scenario, problem.outcome_kind, seed)
+    return _plan(problem, listed, scenario, terms, question, answer)
+
+
+def _plan(
+    problem: ModelProblem,
+    models: Sequence[FittedModel],
+    scenario: Scenario,
+    terms: _Terms,
+    question: _Question,
+    answer: _Answer,
+) -> Plan:
     return Plan(
         scenario=scenario,
-        horizon=horizon,
-        carryover=Carryover(carryover),
-        flighting=Flighting(flighting),
-        start=str(problem.dates[horizon.start]),
-        end=str(problem.dates[horizon.stop - 1]),
-        candidates=tuple(model.candidate for model in listed),
+        horizon=terms.horizon,
+        carryover=terms.carryover,
+        flighting=terms.flighting,
+        start=str(problem.dates[terms.horizon.start]),
+        end=str(problem.dates[terms.horizon.stop - 1]),
+        candidates=tuple(model.candidate for model in models),
         status=answer.status,
         message=answer.message,
         notes=question.notes,
@@ -464,17 +483,15 @@ def budget_limits(
 def _question(
     problem: ModelProblem,
     models: Sequence[FittedModel],
-    scenario: Scenario,
-    horizon: Horizon,
+    goal: str,
+    terms: _Terms,
     bounds: BoundsLike,
-    carryover: Carryover,
-    flighting: Flighting,
     keep_zero_coefficients: bool,
 ) -> _Question:
-    surface = ResponseSurface.of(problem, models, horizon, carryover, flighting)
+    surface = ResponseSurface.of(problem, models, terms.horizon, terms.carryover, terms.flighting)
     initial = np.array([r.initial_spend for r in surface.channels])
     reference = np.array([r.reference_spend for r in surface.channels])
-    lower, upper = Bounds.of(bounds).limits(scenario.goal, problem.paid, reference)
+    lower, upper = Bounds.of(bounds).limits(goal, problem.paid, reference)
     without_effect = np.array(
         [all(r.coef == 0 for r in column) for column in zip(*surface.members, strict=True)]
     )
@@ -487,7 +504,7 @@ def _question(
         elif upper[p] == 0:
             notes.append(f"{channel} is closed by its bounds and gets no spend")
     box = separable.Box(surface, lower, upper)
-    return _Question(box, initial, horizon.n_periods, tuple(notes))
+    return _Question(box, initial, terms.horizon.n_periods, tuple(notes))
 
 
 def _no_effect_note(channel: str, n_models: int, kept: bool) -> str:
