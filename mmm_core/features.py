@@ -28,7 +28,8 @@ PROPHET_COLUMNS = {
     "holiday": "holidays",
 }
 MAX_FACTOR_COLUMNS = 10
-SAMPLING_SEED = 1
+# Where the settings ask for samples: the same ones every time, without a display of their own.
+SAMPLING = {"seed": 1, "show_progress": False}
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,9 @@ def _make_model(components: Sequence[str], holidays: Sequence[Holiday], settings
         **settings,
         "holidays": _holiday_table(holidays) if "holiday" in components else None,
     }
+    prophet = _quiet_prophet()
     try:
-        model = _quiet_prophet()(**arguments)
+        model = prophet(**arguments)
         if "monthly" in components:
             model.add_seasonality(name="monthly", period=30.5, fourier_order=5)
     except Exception as error:  # whatever settings of the user's own make it do
@@ -209,8 +211,7 @@ def _forecast(
         try:
             for name in regressors:
                 model.add_regressor(name)
-            # Sampling, where the settings ask for it, is random unless it is given a seed.
-            model.fit(frame, **({"seed": SAMPLING_SEED} if model.mcmc_samples else {}))
+            model.fit(frame, **(SAMPLING if model.mcmc_samples else {}))
             found = model.predict(frame)
         except Exception as error:  # Stan and pandas raise what they like
             raise UserError(
@@ -227,4 +228,6 @@ def _forecast(
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error says, on one line; of Stan's log only the complaint."""
+    text = str(error).rpartition("Exception: ")[2].partition(" (in '")[0]
+    return " ".join(text.split())[:200] or type(error).__name__
