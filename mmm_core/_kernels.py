@@ -153,7 +153,7 @@ def largest(z):
 def moments(x, y, n, mean, scale):
     """Mean and standard deviation (divisor n) of each column over the first n rows; scale 0 marks a constant column.
 
-    Returns the mean and the standard deviation of y over the same rows.
+    Returns the mean and the standard deviation of y over the same rows; a constant y has exactly 0.
     """
     k = x.shape[1]
     for j in range(k):
@@ -177,9 +177,13 @@ def moments(x, y, n, mean, scale):
                 break
         if constant:
             scale[j] = 0.0
-    y_mean = 0.0
+    y_mean, constant = 0.0, True
     for t in range(n):
         y_mean += y[t]
+        if y[t] != y[0]:
+            constant = False
+    if constant:
+        return y[0], 0.0
     y_mean /= n
     y_var = 0.0
     for t in range(n):
@@ -299,6 +303,11 @@ def solve_standardised(
     """
     k = coef.shape[0]
     y_scale = y_sd if with_intercept else math.sqrt(y_sd * y_sd + y_mean * y_mean)
+    if y_scale == 0.0:
+        # Nothing to explain. glmnet refuses such a y; here one bad candidate must not stop its batch.
+        for j in range(k):
+            coef[j] = 0.0
+        return y_mean, OK
     quadratic, weight, low, high, gradient = work[0], work[1], work[2], work[3], work[4]
     total_penalty = 0.0
     for j in range(k):
@@ -308,7 +317,7 @@ def solve_standardised(
         ratio = 0.0 if constant or with_intercept else mean[j] / scale[j]
         quadratic[j] = 0.0 if constant else 1.0 + ratio * ratio
         # glmnet rescales penalty factors to sum to the number of columns, and divides lambda by the scale of y.
-        weight[j] = ridge_penalty / y_scale * penalty[j] * k / total_penalty
+        weight[j] = ridge_penalty / y_scale * penalty[j] * k / total_penalty if total_penalty > 0.0 else 0.0
         low[j] = lower[j] * scale[j] / y_scale if not constant else 0.0
         high[j] = upper[j] * scale[j] / y_scale if not constant else 0.0
         gradient[j] = (correlation[j] + ratio * y_mean) / y_scale

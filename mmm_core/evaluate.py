@@ -69,7 +69,7 @@ def penalty_factors(problem: ModelProblem, hyperparameters: FloatArray) -> Float
     """(N, K) penalty factor of each column, 1 unless they are searched."""
     if not problem.penalty_factors:
         return np.ones((len(hyperparameters), len(problem.columns)))
-    return np.ascontiguousarray(hyperparameters[:, -len(problem.columns) :])
+    return hyperparameters[:, -len(problem.columns) :].copy()
 
 
 def kernel_studies(problem: ModelProblem) -> _kernels.Studies:
@@ -161,7 +161,7 @@ def evaluate_candidates(
         media_parameters(problem, values),
         n_train,
         n_val,
-        np.ascontiguousarray(penalty, dtype=np.float64),
+        np.array(penalty, dtype=np.float64),
         penalty_factors(problem, values),
         kernel_studies(problem),
         losses,

@@ -19,7 +19,7 @@ from mmm_core.allocator import (
     budget_limits,
 )
 from mmm_core.errors import UserError
-from mmm_core.response import Carryover, Flighting, Horizon
+from mmm_core.response import Carryover, Flighting, Horizon, historical_spends
 from mmm_core.types import FittedModel, ModelProblem
 from runner.dataset import MediaPanel
 from runner.problem import assemble_problem, modelled_media
@@ -115,7 +115,7 @@ def check_scenario(spec: ExperimentSpec, scenario: ScenarioSpec, problem: ModelP
     if scenario.budget_per_period is not None:
         budget = scenario.budget_per_period * horizon.n_periods
     if budget is None:
-        budget = float(problem.spend[:, horizon.rows].sum())
+        budget = float(historical_spends(problem, horizon, Carryover(scenario.carryover))[0].sum())
     too_much = budget > most * (1 + TOLERANCE) and scenario.constraint == "equal"
     if budget < least * (1 - TOLERANCE) or too_much:
         nearest = most if too_much else least

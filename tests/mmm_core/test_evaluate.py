@@ -18,12 +18,6 @@ from tests.reference.problems import random_hyperparameters, random_problem
 CLOSE = dict(rtol=1e-10, atol=1e-10)
 
 
-# The kernel divides by the scale of the outcome and by the sum of the penalty factors without looking.
-divides_by_zero = pytest.mark.xfail(
-    raises=ZeroDivisionError, reason="evaluate_batch divides by zero", strict=True
-)
-
-
 def point(problem, values):
     return dict(zip(problem.hyperparameter_names, values.tolist(), strict=True))
 
@@ -229,14 +223,12 @@ def test_the_zero_penalty_counts_channels_without_effect():
 
 
 @pytest.mark.parametrize("value", [0.0, 3.5, -3.5])
-@pytest.mark.parametrize("intercept", [InterceptRule.NON_NEGATIVE, InterceptRule.UNCONSTRAINED])
-@divides_by_zero
+@pytest.mark.parametrize("intercept", InterceptRule)
 def test_an_outcome_that_never_changes(intercept, value):
     problem = changed(random_problem(51, intercept=intercept), outcome=np.full(60, value))
     assert_agrees(problem, random_hyperparameters(problem, 52, 3))
 
 
-@divides_by_zero
 def test_a_single_training_row():
     problem = random_problem(53, window=(30, 35))
     points = random_hyperparameters(problem, 54, 3)
@@ -246,7 +238,6 @@ def test_a_single_training_row():
     assert (batch.statuses == FIT_STATUSES.index(FitStatus.ALL_MEDIA_ZERO)).all()
 
 
-@divides_by_zero
 def test_penalty_factors_that_are_all_zero():
     problem = random_problem(55, penalty_factors=True)
     points = random_hyperparameters(problem, 56, 3)
@@ -296,6 +287,16 @@ def test_a_batch_is_compiled_once():
     evaluate_candidates(problem, points)
     evaluate_candidates(problem, np.asfortranarray(points))
     evaluate_candidates(problem, points[:1])
+    assert len(_kernels.evaluate_batch.signatures) == before
+
+
+def test_read_only_penalties_are_compiled_once():
+    problem = random_problem(64, penalty_factors=True)
+    points = random_hyperparameters(problem, 65, 1)
+    penalty = evaluate_candidates(problem, points).penalty
+    before = len(_kernels.evaluate_batch.signatures)
+    points.flags.writeable = penalty.flags.writeable = False
+    evaluate_candidates(problem, points, penalty)
     assert len(_kernels.evaluate_batch.signatures) == before
 
 
