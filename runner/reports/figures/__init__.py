@@ -1,0 +1,1 @@
+"""Panels: each draws one thing into one box of a sheet."""

@@ -1,0 +1,1 @@
+"""The page's HTML skeleton and style sheet."""

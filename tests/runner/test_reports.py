@@ -1,0 +1,593 @@
+"""Reports are made from the run folder alone: real runs of small problems, looked at through their files."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import io
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cluster import open_backend
+from mmm_core.types import CandidateBatch
+from runner import reports
+from runner.dataset import load_panel
+from runner.facts import contributions_table
+from runner.findings import Finding, Severity
+from runner.journal import write_trial
+from runner.problem import build_problem
+from runner.refits import intervals_table, refit_models
+from runner.reports import theme, write_report
+from runner.reports.answers import answer_sentences, channel_sentences, has_estimate_outside
+from runner.reports.csv_tables import cell, write_csv_tables
+from runner.reports.data import Bar, RunData, load_run
+from runner.reports.figures.media import half_life
+from runner.reports.figures.waterfall import waterfall_steps
+from runner.reports.one_pager import one_pager
+from runner.reports.page import page_html
+from runner.reports.pictures import Pictures
+from runner.reports.plan_page import plan_page
+from runner.reports.words import WORDS, say
+from runner.run_folder import RunFolder
+from runner.scenarios import solve_scenario
+from runner.search.base import run_trial
+from runner.search.engine import search_job
+from runner.select import clusters_table, convergence_table, pareto_table, select
+from runner.spec import decode
+from runner.summary import plan_record, write_plans
+from runner.tables import read_table, write_json, write_table
+
+SCRIPT = "<script>alert(1)</script>"
+FORMULA = "=cmd|' /C calc'!A0"
+PRICE = "price $x_1$ & {braces}"
+EVIL = ["tv", SCRIPT, FORMULA]
+HAN = "电视广告"
+
+
+def write_data(path: Path, n_media: int, names: Mapping[int, str], n_weeks: int = 70) -> None:
+    """Weekly sales with a trend, a season, a price and media of diminishing returns."""
+    rng = np.random.default_rng(7)
+    t = np.arange(n_weeks)
+    media = rng.gamma(2.0, 500, (n_media, n_weeks)) * (rng.random((n_media, n_weeks)) > 0.2)
+    media[:, 0] += 100
+    price = 20 + rng.normal(0, 1, n_weeks)
+    season = 300 * np.sin(2 * np.pi * t / 52)
+    trend = 5000 + 10 * t
+    effects = sum((1200 - 60 * m) * x / (x + 900) for m, x in enumerate(media))
+    sales = trend + season - 40 * (price - 20) + effects + rng.normal(0, 80, n_weeks)
+    columns = {
+        "date": np.datetime64("2022-01-03") + 7 * t,
+        "sales": sales.round(2),
+        "trend": trend,
+        "season": season.round(3),
+        "price": price.round(2),
+        **{names[m]: media[m].round(2) for m in range(n_media)},
+    }
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def make_run(
+    where: Path, channels: list[str], *, refits: int = 40, clusters: int = 2, **keys: Any
+) -> RunFolder:
+    """A finished run, every stage by the code that a run uses."""
+    where.mkdir()
+    names = {m: f"media_{m}" for m in range(len(channels) + 1)}
+    write_data(where / "data.csv", len(names), names)
+    tree = {
+        "name": "small",
+        "data": {"path": str(where / "data.csv"), "date": "date"},
+        "outcome": {"column": "sales"},
+        "window": {"start": "2022-02-07"},
+        "channels": [{"name": name, "spend": names[m]} for m, name in enumerate(channels)],
+        "organic": [{"name": "newsletter", "column": names[len(channels)]}],
+        "context": [{"name": PRICE, "column": "price"}],
+        "baseline": {"precomputed": ["trend", "season"]},
+        "search": {"trials": 2, "iterations": 120, "batch_size": 30, "seed": 5},
+        "selection": {"min_candidates": 30, "clusters": clusters},
+        "bootstrap": {"refits": refits},
+        **keys,
+    }
+    spec = decode(tree, "spec.yaml")
+    panel = load_panel(spec)
+    problem, _ = build_problem(spec, panel)
+    folder = RunFolder.create(where / "runs", spec, panel, problem)
+    job = search_job(spec, problem)
+    trials = [CandidateBatch.concatenate(list(run_trial(job, trial))) for trial in (1, 2)]
+    for number, trial in enumerate(trials, start=1):
+        write_trial(folder.path, problem, number, trial)
+    selection = select(spec, problem, trials)
+    with open_backend("serial") as backend:
+        uncertainty = refit_models(spec, problem, selection, backend)
+    tables = {
+        "convergence": convergence_table(selection),
+        "pareto": pareto_table(selection),
+        "clusters": clusters_table(selection),
+        "contributions": contributions_table(problem, selection.models),
+        "intervals": intervals_table(uncertainty.intervals),
+        "response_curves": uncertainty.curves,
+    }
+    for name, table in tables.items():
+        write_table(folder.path / f"{name}.parquet", table)
+    told = {}
+    for scenario in spec.scenarios:
+        plans = solve_scenario(spec, scenario, problem, selection.models)
+        write_plans(folder, plans)
+        told[scenario.name] = {"goal": scenario.goal, "ensemble": plan_record(plans.ensemble)}
+    write_json(folder.path / "summary.json", {"plans": told})
+    write_json(folder.path / "timings.json", {"total": 1.5, "stages": {"search": 1.25}})
+    folder.write_findings([Finding("odd", Severity.WARNING, f"{SCRIPT} is odd", "Look & see.")])
+    folder.set_stage("search", "done")
+    folder.set_status("done")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Two models, a plan and an infeasible one, names that mean harm; its report is written."""
+    where = tmp_path_factory.mktemp("reports") / "evil"
+    scenarios = [{"name": "same"}, {"name": "dream", "goal": "target_efficiency", "target": 500.0}]
+    folder = make_run(where, EVIL, scenarios=scenarios)
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Twelve channels judged by CPA, Weibull adstock, long and foreign names; not reported yet."""
+    names = [f"a long channel name of the kind {i} that people give" for i in range(11)]
+    return make_run(
+        tmp_path_factory.mktemp("reports") / "twelve",
+        [*names, HAN],
+        clusters=1,
+        adstock="weibull_pdf",
+        outcome={"column": "sales", "kind": "conversion"},
+        scenarios=[{"name": "half a year", "horizon": {"last": 26}, "flighting": "constant"}],
+    )
+
+
+@pytest.fixture(scope="module")
+def run(evil: RunFolder) -> RunData:
+    return load_run(evil)
+
+
+@pytest.fixture(scope="module")
+def page(evil: RunFolder) -> str:
+    return (evil.path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def copy_without(folder: RunFolder, where: Path, *names: str) -> RunFolder:
+    """A run folder that lacks some files."""
+    shutil.copytree(folder.path, where / "run")
+    for name in names:
+        for path in (where / "run").glob(name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return RunFolder.open(where / "run")
+
+
+def pixels(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def blank_pictures(run: RunData) -> Pictures:
+    """Stand-ins for a page whose pictures are not looked at."""
+    return Pictures(
+        models={view.candidate: b"png" for view in run.models},
+        plans={view.name: b"png" for view in run.scenarios},
+    )
+
+
+def words_of(sheet: Any) -> str:
+    """All words drawn on a sheet."""
+    from matplotlib.text import Text
+
+    return "\n".join(text.get_text() for text in sheet.figure.findobj(Text))
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def values(self, attribute: str) -> Iterator[str]:
+        return (attrs[attribute] or "" for _, attrs in self.elements if attribute in attrs)
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def test_a_report_has_its_files(evil: RunFolder, run: RunData) -> None:
+    models = {f"{candidate}.png" for candidate in evil.selected()}
+    assert len(models) == 2
+    assert {p.name for p in (evil.path / "report").iterdir()} == {
+        "index.html",
+        "plan-same.png",
+        "plan-dream.png",
+    } | models
+    tables = {"contributions", "intervals", "response_curves", "pareto", "convergence", "plans", "candidates"}
+    assert {p.stem for p in (evil.path / "tables").iterdir()} == tables
+
+
+def test_pictures_have_the_size_of_a_page_and_something_on_it(evil: RunFolder) -> None:
+    for path in (evil.path / "report").glob("*.png"):
+        image = pixels(path)
+        assert image.shape[1] == 1870
+        assert 1000 < image.shape[0] < 2300
+        assert (image[2, 2] == 255).all()
+        drawn = (image < 250).any(axis=2)
+        assert 0.02 < drawn.mean() < 0.6
+        # Something in each quarter from top to bottom, and nothing cut off at the edges.
+        assert all(part.any() for part in np.array_split(drawn, 4))
+        assert not drawn[[0, -1]].any()
+        assert not drawn[:, [0, -1]].any()
+
+
+def test_the_parquet_tables_stay_as_they_were(evil: RunFolder, tmp_path: Path) -> None:
+    folder = copy_without(evil, tmp_path, "report", "tables")
+    before = {p: hashlib.sha256(p.read_bytes()).digest() for p in folder.path.rglob("*.parquet")}
+    write_csv_tables(load_run(folder))
+    assert {p: hashlib.sha256(p.read_bytes()).digest() for p in folder.path.rglob("*.parquet")} == before
+
+
+def test_many_long_and_foreign_names_make_a_report(twelve: RunFolder) -> None:
+    page = write_report(twelve)
+    text = page.read_text(encoding="utf-8")
+    assert HAN in text
+    assert "CPA" in text
+    image = pixels(next((twelve.path / "report").glob("[12]_*.png")))
+    assert image.shape[0] > 2000  # more rows, a longer page
+    assert (twelve.path / "report" / "plan-half a year.png").is_file()
+    assert "plan-half%20a%20year.png" in text
+
+
+# ---------------------------------------------------------------------------------------------------------------- page
+
+
+def test_nothing_in_the_page_is_executed_from_data(page: str) -> None:
+    found = Page(page)
+    assert "script" not in {tag for tag, _ in found.elements}
+    assert not [name for _, attrs in found.elements for name in attrs if name.startswith("on")]
+    assert SCRIPT not in page
+    assert SCRIPT in "".join(found.words)  # the name itself is told
+    assert "default-src 'none'" in page
+
+
+def test_the_page_needs_nothing_from_elsewhere(page: str) -> None:
+    found = Page(page)
+    assert all(source.startswith("data:image/png;base64,") for source in found.values("src"))
+    assert not [link for link in found.values("href") if "//" in link]
+    assert len(page) < 8_000_000
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_links_within_the_page_arrive(page: str, evil: RunFolder) -> None:
+    found = Page(page)
+    ids = list(found.values("id"))
+    assert len(set(ids)) == len(ids)
+    for link in found.values("href"):
+        target = link.removeprefix("#")
+        assert target in ids if link.startswith("#") else (evil.path / "report" / link).resolve().is_file()
+
+
+def test_pictures_beyond_the_limit_are_linked(run: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.reports.page.EMBEDDED_BYTES", 2)
+    sources = list(Page(page_html(run, blank_pictures(run), [])).values("src"))
+    assert sources == [*(f"{view.candidate}.png" for view in run.models), "plan-same.png", "plan-dream.png"]
+
+
+def test_the_first_sentence_is_the_sum_of_the_contributions(evil: RunFolder, run: RunData) -> None:
+    table = evil.table("contributions").to_pandas()
+    paid = table[table["role"] == "paid"].groupby("candidate")["contribution"].sum()
+    whole = table.groupby("candidate")["contribution"].sum()
+    first = answer_sentences(run)[0]
+    for value in (paid.min(), paid.max()):
+        assert theme.total(value) in first
+    for share in (paid / whole).agg(["min", "max"]):
+        assert theme.percent(share) in first
+
+
+def test_best_and_worst_channel_are_those_of_the_efficiencies(run: RunData) -> None:
+    roas = dict(zip(run.problem.paid, run.models[0].efficiencies, strict=True))
+    sentences = channel_sentences(run)
+    assert sentences[0].startswith(f"Best for its money is {max(roas, key=roas.__getitem__)},")
+    assert sentences[1].startswith(f"Least for its money brings {min(roas, key=roas.__getitem__)},")
+
+
+def test_the_cheapest_conversions_are_the_best(twelve: RunFolder) -> None:
+    run = load_run(twelve)
+    cpa = dict(zip(run.problem.paid, run.models[0].efficiencies, strict=True))
+    assert channel_sentences(run)[0].startswith(f"Best for its money is {min(cpa, key=cpa.__getitem__)},")
+
+
+def test_channels_without_effect_are_named_as_such(run: RunData) -> None:
+    best = replace(run.models[0], efficiencies=np.array([1.0, 0.0, 0.0]))
+    sentences = channel_sentences(replace(run, models=(best,)))
+    assert sentences[1] == f"The best model finds no effect at all of {SCRIPT}, {FORMULA}."
+    shy = replace(best, efficiencies=np.array([1.0, 0.0, 2.0]))
+    both = channel_sentences(replace(run, models=(shy, run.models[1])))
+    assert both[1] == f"Of the 2 selected models 1 find no effect at all of {SCRIPT}."
+
+
+def test_intervals_that_overlap_are_said_to(run: RunData) -> None:
+    def sentences(*ends: tuple[float, float]) -> list[str]:
+        bars = {
+            ("sampling", "roas", channel): Bar(value, *end, level=0.9, n=9)
+            for channel, value, end in zip(EVIL, (3.0, 2.0, 1.0), ends, strict=True)
+        }
+        view = replace(run.models[0], efficiencies=np.array([3.0, 2.0, 1.0]), intervals=bars)
+        return channel_sentences(replace(run, models=(view,)))
+
+    assert say("answer.overlap") in sentences((1.4, 4), (1, 3), (0.5, 1.5))
+    assert say("answer.apart") in sentences((1.6, 4), (1, 3), (0.5, 1.5))
+
+
+def test_an_estimate_outside_its_interval_is_explained(run: RunData) -> None:
+    def view(upper: float) -> RunData:
+        bars = {("sampling", "roas", "tv"): Bar(1.0, 0.5, upper, level=0.9, n=9)}
+        return replace(run, models=(replace(run.models[0], intervals=bars),))
+
+    assert not has_estimate_outside(view(1.0))
+    assert has_estimate_outside(view(0.9))
+
+
+# --------------------------------------------------------------------------------------------------------------- plans
+
+
+def test_an_infeasible_plan_is_a_sentence_and_pretends_nothing(run: RunData, page: str) -> None:
+    view = next(view for view in run.scenarios if view.name == "dream")
+    assert "out of reach" in view.message
+    assert f"Plan dream: {view.message}." in "".join(Page(page).words)
+    with theme.drawing():
+        drawn = words_of(plan_page(run, view))
+    assert view.message in drawn
+    assert say("plan.totals.none") in drawn
+    assert not view.seen
+    assert "planned 0" not in drawn
+
+
+def test_a_shared_plan_seen_by_the_models_is_their_mean(run: RunData) -> None:
+    view = next(view for view in run.scenarios if view.name == "same")
+    assert view.shared is not None
+    after = [
+        (1 + lift) * view.own[candidate].total("initial_response") for candidate, lift in view.seen.items()
+    ]
+    assert np.mean(after) == pytest.approx(view.shared.total("optimised_response"), rel=1e-12)
+
+
+def test_a_plan_made_later_under_the_same_name_is_not_told_in_old_words(
+    evil: RunFolder, tmp_path: Path
+) -> None:
+    folder = copy_without(evil, tmp_path)
+    told = json.loads((folder.path / "summary.json").read_text(encoding="utf-8"))
+    told["plans"]["same"]["ensemble"]["optimised_spend"] *= 1.5
+    write_json(folder.path / "summary.json", told)
+    views = {view.name: view for view in load_run(folder).scenarios}
+    assert views["same"].message == ""
+    assert views["dream"].message
+
+
+def test_a_plan_without_its_spec_is_shown_too(evil: RunFolder, tmp_path: Path) -> None:
+    folder = copy_without(evil, tmp_path, "summary.json")
+    shutil.copytree(folder.path / "scenarios" / "dream", folder.path / "scenarios" / "later")
+    run = load_run(folder)
+    assert [view.name for view in run.scenarios] == ["same", "dream", "later"]
+    text = page_html(run, blank_pictures(run), [])
+    assert say("plan.goal.other.target_efficiency") in text
+    assert "no spends within the bounds" in text
+
+
+# ------------------------------------------------------------------------------------------------------ what is missing
+
+
+def test_without_intervals_a_sentence_stands_in_their_place(evil: RunFolder, tmp_path: Path) -> None:
+    run = load_run(copy_without(evil, tmp_path, "intervals.parquet", "response_curves.parquet"))
+    assert say("missing.intervals") in page_html(run, blank_pictures(run), [])
+    with theme.drawing():
+        drawn = words_of(one_pager(run, run.models[0]))
+    assert say("missing.reason.intervals") in drawn
+    assert say("missing.reason.curves") in drawn
+    assert run.models[0].responses[SCRIPT].response[-1] > 0  # the curves themselves are still known
+
+
+def test_a_run_that_stopped_early_has_a_page_that_says_so(evil: RunFolder, tmp_path: Path) -> None:
+    folder = copy_without(
+        evil, tmp_path, "*.parquet", "candidates", "scenarios", "report", "tables", "[fst]*.json"
+    )
+    text = write_report(folder).read_text(encoding="utf-8")
+    for key in ("selection", "convergence", "pareto", "clusters", "findings", "timings"):
+        assert say(f"missing.{key}") in text
+    assert say("missing.plan", scenario="same") in text
+    assert not (folder.path / "tables").exists()
+
+
+def test_a_run_without_plans_refits_and_organic_media(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "plain", ["only"], refits=0, clusters=1, organic=[], scenarios=[])
+    run = load_run(folder)
+    text = page_html(run, blank_pictures(run), [])
+    assert say("missing.refits") in text
+    assert say("plans.none") in text
+    assert channel_sentences(run)[0].startswith("only has a ROAS of ")
+    with theme.drawing():
+        assert say("missing.reason.refits") in words_of(one_pager(run, run.models[0]))
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def test_cells_that_spreadsheets_would_calculate_are_neutralised() -> None:
+    for text in ("=1+1", "+1", "-x", "@SUM(A1)", "\t=1", "\r=1", "\n=1"):
+        assert cell(text) == "'" + text
+    assert cell("a=b") == "a=b"
+    assert [cell(v) for v in (-1.5, -3, None, math.nan, math.inf, True)] == ["-1.5", "-3", "", "", "", "true"]
+    assert cell(0.1 + 0.2) == "0.30000000000000004"
+
+
+def test_tables_carry_a_byte_order_mark_and_neutral_names(evil: RunFolder) -> None:
+    raw = (evil.path / "tables" / "plans.csv").read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
+    assert {row["channel"] for row in rows} == {"tv", SCRIPT, "'" + FORMULA}
+    assert {row["model"] for row in rows} == {"ensemble", *evil.selected()}
+    header = (evil.path / "tables" / "candidates.csv").read_text(encoding="utf-8-sig").splitlines()[0]
+    assert f"'{FORMULA}_alpha" in header
+
+
+def test_tables_read_back_to_the_same_numbers(evil: RunFolder) -> None:
+    text = (evil.path / "tables" / "contributions.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    table = read_table(evil.path / "contributions.parquet")
+    assert [float(row["contribution"]) for row in rows] == table["contribution"].to_pylist()
+    assert [row["date"] for row in rows] == [str(day) for day in table["date"].to_pylist()]
+
+
+def test_clusters_stand_beside_the_fronts(evil: RunFolder) -> None:
+    text = (evil.path / "tables" / "pareto.csv").read_text(encoding="utf-8-sig")
+    rows = {row["candidate"]: row for row in csv.DictReader(io.StringIO(text))}
+    for row in evil.table("clusters").to_pylist():
+        assert rows[row["candidate"]]["cluster"] == str(row["cluster"])
+    assert [c for c, row in rows.items() if row["is_selected"] == "true"] == [
+        c for c in rows if c in evil.selected()
+    ]
+
+
+def test_writing_tables_twice_gives_the_same_bytes(evil: RunFolder, run: RunData) -> None:
+    before = {p.name: p.read_bytes() for p in (evil.path / "tables").iterdir()}
+    write_csv_tables(run)
+    assert {p.name: p.read_bytes() for p in (evil.path / "tables").iterdir()} == before
+
+
+# --------------------------------------------------------------------------------------------------------------- parts
+
+
+def test_a_waterfall_ends_at_the_fitted_total(run: RunData) -> None:
+    for view in run.models:
+        assert sum(step.value for step in waterfall_steps(run, view)) == pytest.approx(view.total, rel=1e-12)
+
+
+def test_a_one_pager_tells_names_as_they_are(run: RunData) -> None:
+    with theme.drawing():
+        drawn = words_of(one_pager(run, run.models[0]))
+    assert PRICE in drawn  # no mathematics is made of it
+    assert FORMULA in drawn
+
+
+def test_half_life_of_one_half_is_one_period() -> None:
+    assert half_life(0.5) == 1
+    assert half_life(0.25) == 0.5
+    assert half_life(0.0) == 0
+
+
+def test_colours_depend_on_the_place_alone_and_differ() -> None:
+    assert theme.palette(3) == theme.palette(40)[:3]
+    assert len(set(theme.palette(40))) == 40
+
+
+def test_names_in_pictures_are_short_and_differ() -> None:
+    names = [f"{'very ' * 40}long {i}" for i in range(3)] + ["x" * 200, "x" * 201, "a\nb", "", HAN, "tv"]
+    found = theme.Names.of(names)
+    shown = [found[name] for name in names]
+    assert len(set(shown)) == len(names)
+    assert all(len(name) <= 30 and name.isprintable() for name in shown)
+    assert shown[-1] == "tv"
+    assert shown[5] == "a b"
+    assert "long 1" in shown[1]
+
+
+def test_names_without_letters_in_the_fonts_get_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theme, "is_drawable", str.isascii)
+    found = theme.Names.of(["tv", HAN])
+    assert found["tv"] == "tv"
+    assert found[HAN].startswith("#2")
+    assert dict(found.numbered) == {2: HAN}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"), (0.01234, "0.0123"), (1.0, "1.00"), (-12.34, "−12.3"), (999.6, "1.00k"), (12345.0, "12.3k"),
+        (999_999.0, "1.00M"), (2.5e9, "2.50B"), (1e-5, "1.00e-05"), (math.inf, "∞"), (math.nan, "–"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(value: float | None, text: str) -> None:
+    assert theme.number(value) == text
+
+
+def test_ticks_and_changes_say_no_more_than_needed() -> None:
+    assert [theme.tick(v) for v in (0.0, 0.5, 40_000.0, 2.5e6, 100.0)] == ["0", "0.5", "40k", "2.5M", "100"]
+    assert [theme.signed_percent(v) for v in (0.123, -0.05, 0.0001, -0.0001)] == [
+        "+12.3%",
+        "−5.0%",
+        "0.0%",
+        "0.0%",
+    ]
+
+
+def test_drawing_leaves_the_settings_of_the_process_alone() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    with theme.drawing():
+        assert mpl.rcParams["text.parse_math"] is False
+    assert dict(mpl.rcParams) == before
+
+
+def test_every_word_is_used_and_every_used_word_exists() -> None:
+    """Keys are literals, or begin with one: say("loss.nrmse"), say(f"loss.{name}")."""
+    whole: set[str] = set()
+    begun: set[str] = set()
+    for path in Path(reports.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                whole.add(node.value)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
+                key = node.args[0]
+                if isinstance(key, ast.Constant):
+                    assert key.value in WORDS
+                if isinstance(key, ast.JoinedStr) and isinstance(key.values[0], ast.Constant):
+                    begun.add(str(key.values[0].value))
+                    assert any(word.startswith(str(key.values[0].value)) for word in WORDS)
+    endings = (
+        "one",
+        "many",
+        "roas",
+        "cpa",
+        "train",
+        "val",
+        "test",
+        "geometric",
+        "weibull_cdf",
+        "weibull_pdf",
+    )
+    unused = [
+        key
+        for key in WORDS
+        if key not in whole
+        and not key.startswith(tuple(begun))
+        and key.rsplit(".", maxsplit=1)[-1] not in (*endings, "mroas", "mcpa")
+    ]
+    assert unused == []
