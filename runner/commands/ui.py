@@ -32,6 +32,8 @@ SETTINGS = {
     "PYTHONSAFEPATH": "1",
 }
 WORKERS = 1
+# MLflow's start page is about chat models; this is the list of experiments in the form made for fitted ones.
+PAGE = "/#/experiments?workflowType=machine_learning"
 START_SECONDS = 120
 
 
@@ -55,7 +57,7 @@ def run(
     except TrackingFailed as error:
         raise UserError(str(error)) from error
     if store.is_server:
-        typer.echo(f"MLflow UI: {store.shown} (a server has its own)")
+        typer.echo(f"MLflow UI: {store.shown}{PAGE} (a server has its own)")
         return
     if store.database is not None and not store.database.is_file():
         raise UserError(f"{store.database}: there is no MLflow store yet; mmm run makes it, or mmm track RUN")
@@ -63,7 +65,7 @@ def run(
     with _stop_on_term(), tempfile.TemporaryFile("w+") as log, _server(store, host, port, log) as process:
         url = f"http://{'localhost' if host == '127.0.0.1' else host}:{port}"
         _wait_until_up(process, host, port, log)
-        typer.echo(f"MLflow UI: {url} (Ctrl-C stops it)")
+        typer.echo(f"MLflow UI: {url}{PAGE} (Ctrl-C stops it)")
         process.wait()
 
 

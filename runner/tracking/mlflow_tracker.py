@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
+# Otherwise MLflow's pages take an experiment for one about chat models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PAIRS_PER_CALL = 100
 # A request may have 1 MB; a character takes at most 6 bytes in JSON.
 CHARACTERS_PER_CALL = 100_000
@@ -182,7 +184,7 @@ class MlflowTracker:
         folder = quote(name, safe=" ").replace(".", "%2E")
         location = (artifacts / folder).as_uri() if artifacts else None
         try:
-            return str(self._client.create_experiment(name, artifact_location=location))
+            return str(self._client.create_experiment(name, location, EXPERIMENT_TAGS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

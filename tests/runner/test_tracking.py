@@ -612,7 +612,7 @@ def test_a_run_is_mirrored_over_http_to_a_real_server_and_the_ui_shows_it(tmp_pa
     with _process("-c", command, cwd=tmp_path) as server:
         try:
             url = f"http://localhost:{port}"
-            assert server.stdout.readline() == f"MLflow UI: {url} (Ctrl-C stops it)\n"
+            assert server.stdout.readline() == f"MLflow UI: {url}{ui.PAGE} (Ctrl-C stops it)\n"
             first = mirror_to(folder, url)
             second = mirror_to(folder, url)
             assert (len(first.written), len(second.unchanged)) == (5, 5)
