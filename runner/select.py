@@ -70,7 +70,11 @@ def select(spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[Candida
     numbers = [(t, i) for t, batch in enumerate(trials, start=1) for i in range(1, len(batch) + 1)]
     losses = {name: everything.loss(name) for name in ("nrmse", "decomp_rssd", "mape")}
     pareto = select_fronts(
-        **losses, wanted=spec.selection.fronts, min_candidates=spec.selection.min_candidates
+        losses["nrmse"],
+        losses["decomp_rssd"],
+        losses["mape"],
+        wanted=spec.selection.fronts,
+        min_candidates=spec.selection.min_candidates,
     )
     if pareto.n_selected == 0:
         raise UserError(

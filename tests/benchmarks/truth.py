@@ -84,7 +84,8 @@ def main() -> None:
     for kind, (inside, total) in coverage(folder, truth).items():
         print(f"\n{inside} of {total} ROAS intervals of kind {kind} hold the true ROAS.")
     best = truth["optimal_plans"][0]
-    print(f"\nThe best plan within {best['lower']} to {best['upper']} of today's spends truly brings {best['lift']:+.1%}.")
+    bounds = f"{best['lower']} to {best['upper']} of today's spends"
+    print(f"\nThe best plan within {bounds} truly brings {best['lift']:+.1%}.")
 
 
 if __name__ == "__main__":
