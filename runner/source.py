@@ -60,8 +60,17 @@ def read_table(path: str, remedy: str = DATA_REMEDY) -> pd.DataFrame:
         raise UserError(f"{path}: not a well-formed CSV table ({_parser_reason(path, error)})") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: to read from there the Python package {error.name} is needed; install it"
+        ) from None
+    except UserError:
+        raise
     except Exception as error:  # whatever a file system or a damaged file may raise
-        raise UserError(f"{path}: cannot be read as a table ({first_line(error)}); {remedy}") from error
+        reason = ": ".join(first_line(error).split(": ")[-2:])  # its end is the cause
+        raise UserError(
+            f"{path}: cannot be read as a table ({reason}); write it again or {remedy}"
+        ) from error
     _check_header(path, [str(name) for name in table.columns])
     if len(table) == 0:
         raise UserError(f"{path}: the table has a header but no rows; expected one row per period")
@@ -114,7 +123,8 @@ def _read_parquet(path: str) -> pd.DataFrame:
     filesystem, inner = _file_system(path)
     if filesystem is None and _is_remote(path):
         filesystem, inner = import_module("fsspec.core").url_to_fs(path)
-    table = ds.dataset(inner, filesystem=filesystem, format="parquet").to_table()
+    files = _parquet_files(path) if Path(path).is_dir() else inner
+    table = ds.dataset(files, filesystem=filesystem, format="parquet").to_table()
     names = table.column_names
     if len(set(names)) < len(names):
         _check_header(path, names)
@@ -122,6 +132,13 @@ def _read_parquet(path: str) -> pd.DataFrame:
         ignore_metadata=True
     )  # an index of pandas is a column like any other
     return frame
+
+
+def _parquet_files(folder: str) -> list[str]:
+    files = [str(file) for file in sorted(Path(folder).rglob("*")) if file.suffix.lower() in PARQUET]
+    if not files:
+        raise UserError(f"{folder}: the directory holds no Parquet file; give one that does, or a file")
+    return files
 
 
 def _file_system(path: str) -> tuple[Any, str]:
@@ -166,6 +183,9 @@ def _parser_reason(path: str, error: Exception) -> str:
             f"line {ragged[2]} has {ragged[3]} cells and the header {ragged[1]}; write numbers without thousands "
             "separators and put text with commas into quotes"
         )
+    unclosed = re.search(r"EOF inside string starting at row (\d+)", str(error))
+    if unclosed:
+        return f"a quotation mark in line {int(unclosed[1]) + 1} is never closed"
     return first_line(error)
 
 
@@ -194,7 +214,17 @@ def is_missing(cell: Any) -> bool:
     """Whether a cell holds nothing: empty, null, or text that says so."""
     if isinstance(cell, str):
         return cell.strip().lower() in MISSING
-    return cell is None or bool(cell != cell)
+    return is_null(cell)
+
+
+def is_null(cell: Any) -> bool:
+    """Whether a cell is None, NaN, NaT or another word of pandas for nothing."""
+    try:
+        return cell is None or bool(cell != cell)
+    except TypeError:  # pandas.NA does not say whether it equals itself
+        return True
+    except ValueError:  # a list
+        return False
 
 
 def number(cell: Any) -> float:
@@ -298,7 +328,7 @@ class Source:
         """(T,) a column of labels."""
         levels = []
         for i, cell in enumerate(self.cells(column)):
-            if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
+            if is_null(cell) or (isinstance(cell, str) and not cell.strip()):
                 raise self.fail(column, "is empty; write a level of its own, such as none", i)
             # A whole number is the same label whether a file keeps it as an integer or not.
             levels.append(str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell))

@@ -419,11 +419,12 @@ class TrackingSpec(Strict):
 
 
 class ExecutionSpec(Strict):
-    """Where the work is done; it never changes a result."""
+    """Where the work is done; it never changes a result. ``dashboard`` is that of a local Ray."""
 
     address: str = "local"
     backend: Literal["ray", "serial"] = "ray"
     workers: StrictInt | None = Field(None, ge=1)
+    dashboard: bool = False
 
 
 Parameters = dict[str, Any]
@@ -805,7 +806,14 @@ def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
     for entry in _file_entries(tree):
         path = entry["path"]
         if isinstance(path, str) and path and "://" not in path:
-            entry["path"] = str((folder / Path(path).expanduser()).resolve())
+            entry["path"] = _absolute(folder, path)
+
+
+def _absolute(folder: Path, path: str) -> str:
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError):  # a path that no file can have; reading it says so
+        return path
 
 
 # What pydantic calls a problem -> what we call it; {given} is what stood there.
