@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import shutil
@@ -145,6 +146,7 @@ def copy_run(folder: RunFolder, runs: Path) -> RunFolder:
 def _template() -> Path:
     """An empty MLflow store; making one takes seconds, copying one does not."""
     directory = Path(tempfile.mkdtemp(prefix="mmm-test-store-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     MlflowTracker(choose_store(directory, f"sqlite:///{directory}/mlflow.db")).close()
     return directory / "mlflow.db"
 
