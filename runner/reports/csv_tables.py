@@ -109,9 +109,19 @@ def csv_text(table: pa.Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([cell(name) for name in table.column_names])
-    columns = [[cell(value) for value in table[name].to_pylist()] for name in table.column_names]
-    writer.writerows(zip(*columns, strict=True))
+    writer.writerows(zip(*(_cells(table[name]) for name in table.column_names), strict=True))
     return BYTE_ORDER_MARK + buffer.getvalue()
+
+
+def _cells(column: pa.ChunkedArray) -> list[str]:
+    """The cells of a column; labels and dates repeat, so each is made once."""
+    import pyarrow as pa
+
+    values = column.to_pylist()
+    if pa.types.is_floating(column.type):
+        return [cell(value) for value in values]
+    known = {value: cell(value) for value in dict.fromkeys(values)}
+    return [known[value] for value in values]
 
 
 def cell(value: Any) -> str:

@@ -372,9 +372,11 @@ def _model(
 def _bars(intervals: pa.Table | None) -> dict[str, dict[tuple[str, str, str], Bar]]:
     bars: dict[str, dict[tuple[str, str, str], Bar]] = {}
     for row in intervals.to_pylist() if intervals is not None else []:
-        numbers = [math.nan if row[k] is None else row[k] for k in ("estimate", "lower", "upper")]
+        estimate, lower, upper = (
+            math.nan if row[k] is None else row[k] for k in ("estimate", "lower", "upper")
+        )
         key = row["kind"], row["quantity"], row["name"]
-        bars.setdefault(row["candidate"], {})[key] = Bar(*numbers, level=row["level"], n=row["n"])
+        bars.setdefault(row["candidate"], {})[key] = Bar(estimate, lower, upper, row["level"], row["n"])
     return bars
 
 
@@ -430,7 +432,8 @@ def _scenario(
     members = [model for model in models if model.candidate in own]
     is_told = shared is not None and _is_about(told, shared)
     seen: dict[str, float] = {}
-    spends, curves = np.empty((problem.n_paid, 0)), {}
+    spends = np.empty((problem.n_paid, 0))
+    curves: dict[str, FloatArray] = {}
     if shared is not None and members:
         surface = _surface(problem, members, shared)
         seen = _seen(surface, members, shared)

@@ -332,8 +332,8 @@ def _plan(run: RunData, view: ScenarioView, pictures: Pictures, embedder: _Embed
 
 
 def _plan_table(run: RunData, plan: PlanView) -> Markup:
-    heads = ("channel", "today", "planned", "change", "bounds", "response_today", "response_planned")
-    heads += ("marginal_today", "marginal_planned")
+    heads = ["channel", "today", "planned", "change", "bounds", "response_today", "response_planned"]
+    heads += ["marginal_today", "marginal_planned"]
     rows: list[list[object]] = []
     for p, channel in enumerate(run.problem.paid):
         before, after = plan["initial_spend"][p], plan["optimised_spend"][p]
@@ -389,6 +389,7 @@ def _stages(run: RunData) -> list[Markup]:
             f"{seconds[name]:.1f}" if name in seconds else say("nothing"),
         ]
         for name, stage in stages.items()
+        if name != "report"  # it is still at work while it writes this
     ]
     heads = [say("head.stage"), say("provenance.status"), say("head.seconds")]
     missing = [] if run.timings is not None else [_missing("timings")]

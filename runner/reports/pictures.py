@@ -77,7 +77,11 @@ def _plan_sheets(run: RunData) -> Iterator[tuple[str, Sheet]]:
 
 def _written(path: Path, sheet: Sheet) -> bytes:
     content = sheet.png()
-    write_atomically(path, lambda p: p.write_bytes(content) and None)
+
+    def write(file: Path) -> None:
+        file.write_bytes(content)
+
+    write_atomically(path, write)
     return content
 
 

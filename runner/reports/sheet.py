@@ -80,9 +80,10 @@ class Sheet:
 
     def legend(self, x: float, y: float, handles: Sequence[Any], *, anchor: str = "upper left") -> None:
         """A legend on one line, its corner ``anchor`` at (x, y)."""
+        corner: Any = anchor
         self.figure.legend(
             handles=list(handles),
-            loc=anchor,
+            loc=corner,
             bbox_to_anchor=(x / self.width, 1 - y / self.height),
             ncols=len(handles),
             borderaxespad=0,
@@ -174,6 +175,21 @@ def rows_axis(ax: Axes, labels: Sequence[str], size: float) -> None:
     ax.set_yticks(range(len(labels)), labels, fontsize=size, color=theme.INK)
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x")
+
+
+def beside(ax: Axes, row: float, words: str, points: float, size: float, **options: Any) -> None:
+    """Words at the right of the axes, ending so many points beyond their edge, in the height of a row."""
+    ax.annotate(
+        words,
+        (1, row),
+        (points, 0),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        va="center",
+        ha="right",
+        fontsize=size,
+        **options,
+    )
 
 
 def short_ticks(axis: Any, most: int = 5) -> None:

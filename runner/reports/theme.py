@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 # Okabe and Ito's palette without its yellow (too pale on white), then three colours that stay apart from it for normal,
 # deuteranopic and protanopic eyes (CIELAB distance at least 17 under Machado et al.'s simulation).
@@ -246,7 +247,7 @@ def amount(value: float | None) -> str:
 
 # ------------------------------------------------------------------------------------------------------------ drawing
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "text.parse_math": False,  # a name like $x_1$ is a name
     "text.usetex": False,
     "axes.unicode_minus": True,
@@ -278,7 +279,8 @@ def drawing() -> Iterator[None]:
     """The style, for as long as figures are made and saved; the settings of the process stay as they were."""
     import matplotlib as mpl
 
-    with mpl.rc_context({**SETTINGS, "font.family": list(families())}), warnings.catch_warnings():
+    settings: Any = {**SETTINGS, "font.family": list(families())}
+    with mpl.rc_context(settings), warnings.catch_warnings():
         # A letter that no font has is drawn as a box, and the page tells the name.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield

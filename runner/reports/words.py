@@ -99,7 +99,7 @@ WORDS: dict[str, str] = {
     "plan.bounds": "bounds {low} to {high} × today",
     "plan.bounds.own": "bounds by channel, {low} to {high} × today",
     "plan.carryover.plan": "carryover: that of the plan itself",
-    "plan.carryover.historical": "carryover: the past's mean, whatever is spent (Robyn's convention)",
+    "plan.carryover.historical": "carryover: the past's mean (Robyn's convention)",
     "plan.flighting.historical": "flighting: as in these {many} of the past",
     "plan.flighting.constant": "flighting: even over the {many}",
     "plan.status.solved": "solved",

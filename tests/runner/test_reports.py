@@ -32,6 +32,7 @@ from runner.reports.answers import answer_sentences, channel_sentences, has_esti
 from runner.reports.csv_tables import cell, write_csv_tables
 from runner.reports.data import Bar, RunData, load_run
 from runner.reports.figures.media import half_life
+from runner.reports.figures.overview import convergence_figure
 from runner.reports.figures.waterfall import waterfall_steps
 from runner.reports.one_pager import one_pager
 from runner.reports.page import page_html
@@ -45,7 +46,7 @@ from runner.search.engine import search_job
 from runner.select import clusters_table, convergence_table, pareto_table, select
 from runner.spec import decode
 from runner.summary import plan_record, write_plans
-from runner.tables import read_table, write_json, write_table
+from runner.tables import read_table, table_of, write_json, write_table
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=cmd|' /C calc'!A0"
@@ -494,6 +495,13 @@ def test_a_one_pager_tells_names_as_they_are(run: RunData) -> None:
         drawn = words_of(one_pager(run, run.models[0]))
     assert PRICE in drawn  # no mathematics is made of it
     assert FORMULA in drawn
+
+
+def test_a_search_too_short_to_judge_is_drawn_all_the_same() -> None:
+    nothing = {"sd": math.nan, "median_threshold": math.nan, "is_converged": False}
+    row = {"loss": "nrmse", "first_iteration": 1, "last_iteration": 1, "median": 0.5, **nothing}
+    with theme.drawing():
+        assert say("convergence.threshold") not in words_of(convergence_figure(table_of([row])))
 
 
 def test_half_life_of_one_half_is_one_period() -> None:

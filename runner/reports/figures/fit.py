@@ -66,9 +66,9 @@ def _draw_residuals(ax: Axes, dates: np.ndarray, left: FloatArray) -> None:
     ax.vlines(dates, 0, left, color=theme.MUTED, linewidth=1.0)
     ax.axhline(0, color=theme.INK, linewidth=0.8)
     short_ticks(ax.yaxis, 3)
-    locator = AutoDateLocator(maxticks=8)
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     ax.set_ylabel(say("fit.residual"), fontsize=8)
 
 

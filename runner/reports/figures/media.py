@@ -11,8 +11,16 @@ from mmm_core.adstock import weights
 from mmm_core.types import Adstock, ChannelCurve, FloatArray
 from runner.reports import theme
 from runner.reports.data import ModelView, RunData
-from runner.reports.figures.shares import AT_RIGHT
-from runner.reports.sheet import Box, Sheet, label_width, percent_ticks, row_font, rows_axis, short_ticks
+from runner.reports.sheet import (
+    Box,
+    Sheet,
+    beside,
+    label_width,
+    percent_ticks,
+    row_font,
+    rows_axis,
+    short_ticks,
+)
 from runner.reports.words import say
 
 if TYPE_CHECKING:
@@ -60,7 +68,7 @@ def _draw_thetas(ax: Axes, run: RunData, view: ModelView, size: float) -> None:
         ax.annotate(
             f"{theta:.2f}", (theta, row), (4, 0), textcoords="offset points", va="center", fontsize=size
         )
-        ax.annotate(text, (1, row), (109, 0), fontsize=size * 0.9, color=theme.MUTED, **AT_RIGHT)
+        beside(ax, row, text, 109, 0.9 * size, color=theme.MUTED)
     ax.set_xlim(0, 1.05)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
@@ -81,9 +89,7 @@ def _draw_decays(ax: Axes, run: RunData, view: ModelView, size: float) -> None:
         colour = run.colours[curve.channel]
         ax.fill_between(lags, row + 0.4, top, color=colour, alpha=0.35, linewidth=0)
         ax.plot(lags, top, color=colour, linewidth=1.4)
-        ax.annotate(
-            _half_of(w, run.frequency), (1, row), (109, 0), fontsize=size * 0.9, color=theme.MUTED, **AT_RIGHT
-        )
+        beside(ax, row, _half_of(w, run.frequency), 109, 0.9 * size, color=theme.MUTED)
     ax.set_xlim(0, last)
     short_ticks(ax.xaxis, 6)
 
@@ -130,7 +136,7 @@ def draw_carryover(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> Non
         ax.barh(
             row, later, left=now, height=0.62, color=theme.tint(colour, 0.62), hatch="////", edgecolor="white"
         )
-        ax.annotate(theme.percent(later, 0), (1, row), (34, 0), fontsize=size, **AT_RIGHT)
+        beside(ax, row, theme.percent(later, 0), 34, size)
     ax.set_xlim(0, 1)
     percent_ticks(ax.xaxis)
     sheet.legend(box.x + box.width, box.y + box.height - 0.2, _handles(), anchor="upper right")

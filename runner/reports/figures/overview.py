@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,7 @@ def efficiency_overview(run: RunData) -> Sheet:
     }
     limit = axis_limit([value for view in run.models for value in view.efficiencies])
     ends = [bar.lower for bar in bars.values() if bar and math.isfinite(bar.lower)]
+    ends += [float(value) for view in run.models for value in view.efficiencies]
     right = _right_end(run, limit)
     ax.set_xlim(max(min([0.0, *ends]), -limit) - 0.01 * right, right)
     for i, view in enumerate(run.models):
@@ -102,21 +103,31 @@ def convergence_figure(table: pa.Table) -> Sheet:
     return sheet
 
 
-def _draw_convergence(ax: Axes, rows: list[dict[str, float]]) -> None:
+def _draw_convergence(ax: Axes, rows: list[dict[str, Any]]) -> None:
     at = np.array([(row["first_iteration"] + row["last_iteration"]) / 2 for row in rows])
     median = np.array([row["median"] for row in rows])
-    sd = np.nan_to_num(np.array([math.nan if row["sd"] is None else row["sd"] for row in rows]))
+    sd = np.nan_to_num(np.array([row["sd"] for row in rows], dtype=np.float64))
     ax.fill_between(
         at, np.maximum(median - sd, 0), median + sd, color=theme.BASELINE, alpha=0.35, linewidth=0
     )
     ax.plot(at, median, color=theme.INK, linewidth=1.6)
     threshold = rows[-1]["median_threshold"]
-    ax.axhline(threshold, color=theme.BAD, linewidth=1, linestyle=(0, (4, 3)))
-    ax.annotate(
-        say("convergence.threshold"), (1, threshold), (0, 3), xycoords=("axes fraction", "data"),
-        textcoords="offset points", ha="right", fontsize=8.5, color=theme.BAD,
-    )  # fmt: skip
-    ax.set_ylim(0, 1.12 * max(float((median + sd).max()), threshold))
+    top = float((median + sd).max())
+    # Without a spread in the first stretches there is nothing to fall below.
+    if threshold is not None and math.isfinite(threshold):
+        ax.axhline(threshold, color=theme.BAD, linewidth=1, linestyle=(0, (4, 3)))
+        ax.annotate(
+            say("convergence.threshold"),
+            (1, threshold),
+            (0, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=theme.BAD,
+        )
+        top = max(top, threshold)
+    ax.set_ylim(0, 1.12 * top or 1.0)
     ax.set_xlim(0, rows[-1]["last_iteration"])
     ax.grid(axis="y")
     short_ticks(ax.xaxis)
@@ -232,7 +243,7 @@ def _draw_fronts(ax: Axes, run: RunData) -> None:
 def _cloud_legend(sheet: Sheet, ax: Axes) -> None:
     from matplotlib.lines import Line2D
 
-    plain = {"linestyle": "none", "marker": "o"}
+    plain: dict[str, Any] = {"linestyle": "none", "marker": "o"}
     handles = [
         Line2D([], [], color=theme.INK, linewidth=1.4, marker="o", markersize=4, label=say("cloud.front")),
         Line2D(

@@ -12,11 +12,12 @@ from mmm_core.types import FloatArray
 from runner.reports import theme
 from runner.reports.data import PlanView, RunData, ScenarioView, total_efficiency
 from runner.reports.figures.curves import Grid, cell_axes
-from runner.reports.figures.shares import AT_RIGHT, REACH
+from runner.reports.figures.shares import REACH
 from runner.reports.sheet import (
     TITLE_HEIGHT,
     Box,
     Sheet,
+    beside,
     fit,
     label_width,
     row_font,
@@ -93,7 +94,7 @@ def draw_views(sheet: Sheet, box: Box, view: ScenarioView) -> None:
         if own.is_answer:
             ax.barh(row, own.lift, height=0.72, color=theme.GRID)
         ax.barh(row, lift, height=0.4, color=theme.GOOD if lift >= 0 else theme.BAD)
-        ax.annotate(theme.signed_percent(lift), (1, row), (45, 0), fontsize=size, weight="bold", **AT_RIGHT)
+        beside(ax, row, theme.signed_percent(lift), 45, size, weight="bold")
     ax.axvline(0, color=theme.INK, linewidth=0.8)
     _percent_axis(ax)
 
@@ -161,15 +162,19 @@ def _draw_change(
                 [planned], [row], marker="o", color=colour, markersize=8, markeredgecolor="white", zorder=4
             )
         if known:
-            ring = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.6}
-            ax.plot([today], [row], marker="o", markersize=6.5, zorder=5, **ring)
+            ax.plot([today], [row], marker="o", zorder=5, **ring(colour))
         if math.isfinite(planned):
-            ax.annotate(change(today, planned), (1, row), (43, 0), fontsize=size, **AT_RIGHT)
+            beside(ax, row, change(today, planned), 43, size)
     low, high = ax.dataLim.x0, ax.dataLim.x1
     # Room for the marks, which are wider than their points.
     room = 0.05 * (high - min(low, 0.0)) or 1.0
     ax.set_xlim(min(low, 0.0) - room / 2, high + room)
     short_ticks(ax.xaxis, 4)
+
+
+def ring(colour: str) -> dict[str, Any]:
+    """The mark of today's spend."""
+    return {"markersize": 6.5, "markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.6}
 
 
 def change(before: float, after: float) -> str:
@@ -183,9 +188,8 @@ def _handles(plan: PlanView) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    ring = {"markerfacecolor": "white", "markeredgecolor": theme.MUTED, "markeredgewidth": 1.6}
     handles: list[Any] = [
-        Line2D([], [], marker="o", linestyle="none", markersize=6.5, label=say("plan.today"), **ring)
+        Line2D([], [], marker="o", linestyle="none", label=say("plan.today"), **ring(theme.MUTED))
     ]
     if plan.is_answer:
         dot = Line2D(
@@ -242,8 +246,7 @@ def _mark(ax: Axes, plan: PlanView, p: int, colour: str) -> None:
         at = plan["optimised_spend"][p] / n, plan["optimised_response"][p] / n
         ax.plot(*([v] for v in at), marker="o", color=colour, markersize=8, markeredgecolor="white", zorder=4)
     at = plan["initial_spend"][p] / n, plan["initial_response"][p] / n
-    ring = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.6}
-    ax.plot(*([v] for v in at), marker="o", markersize=6.5, zorder=5, **ring)
+    ax.plot(*([v] for v in at), marker="o", zorder=5, **ring(colour))
 
 
 def draw_notes(sheet: Sheet, x: float, y: float, width: float, notes: Sequence[str]) -> None:

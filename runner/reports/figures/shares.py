@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from runner.reports import theme
 from runner.reports.data import Bar, ModelView, RunData
-from runner.reports.sheet import Box, Sheet, label_width, percent_ticks, row_font, rows_axis, short_ticks
+from runner.reports.sheet import (
+    Box,
+    Sheet,
+    beside,
+    label_width,
+    percent_ticks,
+    row_font,
+    rows_axis,
+    short_ticks,
+)
 from runner.reports.words import say
 
 if TYPE_CHECKING:
@@ -18,12 +27,6 @@ if TYPE_CHECKING:
 
 # An axis ends at this multiple of the largest estimate, or of the median one: what goes on is drawn as an arrow.
 REACH, REACH_OF_MEDIAN = 2.5, 8.0
-AT_RIGHT: dict[str, Any] = {
-    "xycoords": ("axes fraction", "data"),
-    "textcoords": "offset points",
-    "va": "center",
-    "ha": "right",
-}
 
 
 def draw_shares(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> None:
@@ -49,14 +52,11 @@ def draw_shares(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> None:
                 fontsize=small,
                 color=theme.MUTED,
             )
-        ax.annotate(
-            theme.number(view.efficiencies[row]), (1, row), (52, 0), fontsize=size, weight="bold", **AT_RIGHT
-        )
+        beside(ax, row, theme.number(float(view.efficiencies[row])), 52, size, weight="bold")
     ax.set_xlim(left=min(0.0, float(view.effect_shares.min())), right=1.12 * ax.dataLim.x1)
     percent_ticks(ax.xaxis)
     _legend(ax, size)
-    header = {**AT_RIGHT, "xycoords": ("axes fraction", "axes fraction"), "va": "bottom"}
-    ax.annotate(say(run.metric), (1, 1), (52, 2), fontsize=8.5, color=theme.MUTED, **header)
+    beside(ax, -0.8, say(run.metric), 52, 8.5, color=theme.MUTED)
 
 
 def _legend(ax: Axes, size: float) -> None:
@@ -95,7 +95,8 @@ def draw_efficiency(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> No
         for kind in ("sampling", "cluster")
     ]
     limit = axis_limit([*view.efficiencies, *(b.estimate for row in bars for b in row if b)])
-    low = min([0.0, *(b.lower for row in bars for b in row if b and math.isfinite(b.lower))])
+    ends = [*view.efficiencies, *(b.lower for row in bars for b in row if b)]
+    low = min([0.0, *(float(end) for end in ends if math.isfinite(end))])
     # A little below zero, so that marks at zero are whole.
     ax.set_xlim(max(low, -limit) - 0.015 * limit, limit)
     for row, channel in enumerate(run.problem.paid):
@@ -159,7 +160,7 @@ def _draw_estimate(ax: Axes, row: int, value: float, colour: str, limit: float) 
 
 
 def _write(ax: Axes, row: int, value: float, bar: Bar | None, size: float) -> None:
-    ax.annotate(theme.number(value), (1, row), (46, 0), fontsize=size, weight="bold", **AT_RIGHT)
+    beside(ax, row, theme.number(value), 46, size, weight="bold")
     if bar is not None and bar.is_known:
         text = f"{theme.number(bar.lower)} – {theme.number(bar.upper)}"
-        ax.annotate(text, (1, row), (122, 0), fontsize=size * 0.9, color=theme.MUTED, **AT_RIGHT)
+        beside(ax, row, text, 122, 0.9 * size, color=theme.MUTED)

@@ -9,7 +9,7 @@ import numpy as np
 from mmm_core.types import Role
 from runner.reports import theme
 from runner.reports.data import ModelView, RunData, roles_of
-from runner.reports.sheet import Box, Sheet, label_width, row_font, rows_axis, short_ticks
+from runner.reports.sheet import Box, Sheet, beside, label_width, row_font, rows_axis, short_ticks
 from runner.reports.words import say
 
 ROLE_COLOURS = {Role.BASELINE: theme.BASELINE, Role.CONTEXT: theme.CONTEXT}
@@ -62,11 +62,5 @@ def draw_waterfall(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> Non
     short_ticks(ax.xaxis)
     for row, value in enumerate([*(step.value for step in steps), edges[-1]]):
         share = theme.percent(value / edges[-1]) if edges[-1] else theme.percent(None)
-        at = {
-            "xycoords": ("axes fraction", "data"),
-            "textcoords": "offset points",
-            "va": "center",
-            "ha": "right",
-        }
-        ax.annotate(theme.number(value), (1, row), (46, 0), fontsize=size, **at)
-        ax.annotate(share, (1, row), (96, 0), fontsize=size, color=theme.MUTED, **at)
+        beside(ax, row, theme.number(value), 46, size)
+        beside(ax, row, share, 96, size, color=theme.MUTED)
