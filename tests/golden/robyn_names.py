@@ -31,6 +31,19 @@ DECOMPOSITION = {
     "total_spend": "total_spend",
 }
 
+# ours: Robyn's, in its calibration input and in DRAWS_lift
+STUDY = {
+    "channel": "channel_selected",
+    "start": "liftStartDate",
+    "end": "liftEndDate",
+    "estimate": "liftAbs",
+    "scope": "calibration_scope",
+    "media": "liftMedia",
+    "predicted": "decompAbsScaled",
+    "total": "decompAbsTotalScaled",
+    "error": "mape_lift",
+}
+
 
 def inflexion(medium: str) -> str:
     """Column of a medium's inflexion."""

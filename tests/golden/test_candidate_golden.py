@@ -59,7 +59,7 @@ def decomposition(draws, quantity, labels):
 
 def test_losses(draws, batch, robyn):
     for ours, theirs in robyn_names.LOSSES.items():
-        if (draws, ours) != ("calib", "mape"):  # lift studies are no part of evaluate_candidates
+        if (draws, ours) != ("calib", "mape"):  # with its lift studies: test_calibration_golden
             np.testing.assert_allclose(
                 batch.loss(ours), robyn[theirs].to_numpy(dtype=float), **CLOSE, err_msg=ours
             )
