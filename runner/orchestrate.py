@@ -4,6 +4,7 @@
     baseline  Prophet -> problem                                         the run folder appears
     search    trials over the backend                                    candidates/*.parquet
     select    convergence, fronts, clusters                              convergence, pareto, clusters, contributions
+                                                                         and calibration, where there are lift studies
     refits    bootstrap of the selected models over the backend          intervals, response_curves, models/*.json
     plans     scenarios, per model and for the ensemble                  scenarios/*
     report    page, one-pagers, tables                                   report/, tables/
@@ -37,6 +38,7 @@ from runner.search.engine import check_search, search, search_job
 from runner.select import Selection, clusters_table, convergence_table, pareto_table, select
 from runner.spec import ExperimentSpec
 from runner.stages import Stages
+from runner.studies import Studies, calibration_table, diagnose_studies, load_studies
 from runner.summary import summarise, write_plans
 from runner.tables import write_json, write_table
 from runner.tracking.mirror import mirror_quietly
@@ -51,6 +53,7 @@ class Results:
     selection: Selection
     uncertainty: Uncertainty
     plans: Sequence[ScenarioPlans]
+    studies: Studies | None
 
 
 def run_experiment(
@@ -68,18 +71,19 @@ def run_experiment(
     with stages("read"):
         panel = load_panel(spec)
         check_panel_rows(spec, panel)
+        studies = load_studies(spec, panel)
         check_scenarios(spec, panel)
     with _backend(spec) as backend:
         backend.warm_up()
         with stages("baseline"):
-            problem, noticed = build_problem(spec, panel)
+            problem, noticed = build_problem(spec, panel, studies)
             job = search_job(spec, problem)
             check_search(job)
             _start(backend)
-        folder = RunFolder.create(runs, spec, panel, problem)
+        folder = RunFolder.create(runs, spec, panel, problem, studies)
         stages.attach(folder)
         try:
-            results = _compute(spec, panel, job, backend, folder, stages)
+            results = _compute(spec, panel, studies, job, backend, folder, stages)
         except BaseException:
             folder.set_status("failed")
             raise
@@ -89,7 +93,8 @@ def run_experiment(
 
 def _backend(spec: ExperimentSpec) -> Backend:
     try:
-        config = ClusterConfig(address=spec.execution.address, workers=spec.execution.workers)
+        execution = spec.execution
+        config = ClusterConfig(execution.address, execution.workers, dashboard=execution.dashboard)
     except ValueError as error:
         raise UserError(f"execution: {error}") from None
     return open_backend(spec.execution.backend, config)
@@ -103,7 +108,13 @@ def _start(backend: Backend) -> None:
 
 
 def _compute(
-    spec: ExperimentSpec, panel: MediaPanel, job: SearchJob, backend: Backend, folder: RunFolder, stages: Stages
+    spec: ExperimentSpec,
+    panel: MediaPanel,
+    studies: Studies | None,
+    job: SearchJob,
+    backend: Backend,
+    folder: RunFolder,
+    stages: Stages,
 ) -> Results:
     """Everything that needs numbers: search, selection, refits, plans. Each stage's files are written before the next."""
     problem = job.problem
@@ -112,6 +123,9 @@ def _compute(
     with stages("select"):
         selection = select(spec, problem, trials)
         _write_selection(folder, problem, selection)
+        if studies is not None:
+            table = calibration_table(problem, studies, selection.models)
+            write_table(folder.path / "calibration.parquet", table)
     with stages("refits"):
         uncertainty = refit_models(spec, problem, selection, backend)
         _write_uncertainty(folder, uncertainty)
@@ -120,7 +134,7 @@ def _compute(
         plans = [solve_scenario(spec, scenario, problem, selection.models) for scenario in spec.scenarios]
         for entry in plans:
             write_plans(folder, entry)
-    return Results(problem, trials, selection, uncertainty, plans)
+    return Results(problem, trials, selection, uncertainty, plans, studies)
 
 
 def _write_selection(folder: RunFolder, problem: ModelProblem, selection: Selection) -> None:
@@ -159,6 +173,7 @@ def _present(
 ) -> None:
     """Everything that only shows numbers: summary, report, MLflow. A failure here costs no result."""
     findings += diagnose(results.problem, results.trials, results.selection, results.uncertainty, results.plans)
+    findings += diagnose_studies(results.problem, results.studies, results.selection.models)
     folder.write_findings(findings)
     folder.set_status("done")
     _write_summary(spec, folder, results, findings, stages)

@@ -22,6 +22,7 @@ from runner.findings import Finding, as_records
 from runner.model_files import read_model
 from runner.problem import assemble_problem
 from runner.spec import ExperimentSpec, decode
+from runner.studies import Studies, studies_from_table, studies_table
 from runner.tables import read_table, write_json, write_table, write_text
 
 if TYPE_CHECKING:
@@ -51,7 +52,14 @@ class RunFolder:
     # -------------------------------------------------------------------------------------------------- open, create
 
     @classmethod
-    def create(cls, runs: Path, spec: ExperimentSpec, panel: MediaPanel, problem: ModelProblem) -> RunFolder:
+    def create(
+        cls,
+        runs: Path,
+        spec: ExperimentSpec,
+        panel: MediaPanel,
+        problem: ModelProblem,
+        studies: Studies | None = None,
+    ) -> RunFolder:
         """A new folder ``<name>-<utc timestamp>-<spec digest>`` holding spec, inputs and manifest.
 
         Raises:
@@ -69,6 +77,9 @@ class RunFolder:
         )
         write_table(folder.path / "inputs" / "panel.parquet", panel_table(spec, panel))
         write_table(folder.path / "inputs" / "design.parquet", design_table(problem))
+        if studies is not None:
+            table = studies_table(studies, spec.outcome.column)
+            write_table(folder.path / "inputs" / "studies.parquet", table)
         folder.write_manifest(
             {
                 "format": FORMAT,
@@ -149,7 +160,15 @@ class RunFolder:
         """The problem of the run, from its design columns: Prophet is not asked again."""
         table = read_table(self.path / "inputs" / "design.parquet")
         columns = [name for name in table.column_names if name not in ("date", "outcome")]
-        return assemble_problem(spec, panel, {name: table[name].to_numpy() for name in columns})
+        design = {name: table[name].to_numpy() for name in columns}
+        return assemble_problem(spec, panel, design, self.studies(spec, panel))
+
+    def studies(self, spec: ExperimentSpec, panel: MediaPanel) -> Studies | None:
+        """The lift studies of the run as they were read and checked; None if it was not calibrated."""
+        if spec.calibration is None:
+            return None
+        table = self.table("inputs/studies").to_pandas()
+        return studies_from_table(spec, panel, table, str(self.path / "inputs" / "studies.parquet"))
 
     def table(self, name: str) -> pa.Table:
         """A table by its path without suffix, such as ``pareto``; UserError when the run has none."""

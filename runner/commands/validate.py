@@ -10,6 +10,7 @@ from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
 from runner.scenarios import check_scenarios
 from runner.spec import ExperimentSpec, load_spec
+from runner.studies import load_studies
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ValidationResult:
 
 
 def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] = ()) -> ValidationResult:
-    """Check a spec and its data: columns, dates, numbers, window, rows, scenarios. Prophet is not fitted.
+    """Check a spec and its data: columns, dates, numbers, window, rows, studies, scenarios. Prophet is not fitted.
 
     Args:
         spec: path of a spec file. data: replaces data.path. overrides: key=value.
@@ -34,5 +35,7 @@ def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] =
     decoded = load_spec(spec, data=data, overrides=overrides)
     panel = load_panel(decoded)
     findings = [*panel.findings, *check_panel_rows(decoded, panel)]
+    studies = load_studies(decoded, panel)
+    findings += studies.findings if studies else ()
     check_scenarios(decoded, panel)
     return ValidationResult(decoded, panel, tuple(findings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,9 +48,9 @@ class SearchJob:
     objective_weights: tuple[float, ...] | None
 
 
-def objectives(batch: CandidateBatch) -> FloatArray:
-    """(N, 2) what the search minimises: NRMSE and DecompRSSD, infinities replaced by WORST_LOSS."""
-    losses = np.column_stack([batch.loss("nrmse"), batch.loss("decomp_rssd")])
+def objectives(batch: CandidateBatch, names: Sequence[str]) -> FloatArray:
+    """(N, len(names)) what the search minimises, ``ModelProblem.objectives``; infinities replaced by WORST_LOSS."""
+    losses = np.column_stack([batch.loss(name) for name in names])
     return np.nan_to_num(losses, nan=WORST_LOSS, posinf=WORST_LOSS)
 
 
@@ -72,13 +72,14 @@ def run_trial(job: SearchJob, trial: int) -> Iterator[CandidateBatch]:
         batch_size=job.batch_size,
         seed=seed_at(job.seed, Branch.SEARCH, trial),
         objective_weights=job.objective_weights,
+        n_objectives=len(job.problem.objectives),
     )
     block: list[CandidateBatch] = []
     done = 0
     while done < job.iterations:
         points = searcher.ask(min(job.batch_size, job.iterations - done))
         batch = evaluate_candidates(job.problem, job.space.hyperparameters(points))
-        searcher.tell(points, objectives(batch))
+        searcher.tell(points, objectives(batch, job.problem.objectives))
         block.append(batch)
         done += len(batch)
         if len(block) == BATCHES_PER_BLOCK or done == job.iterations:

@@ -17,8 +17,6 @@ from runner.search.nevergrad_searcher import check_optimizer
 from runner.space import search_space
 from runner.spec import ExperimentSpec
 
-SHOWN_LOSSES = ("nrmse", "decomp_rssd")
-
 
 def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
     """What every trial of a spec needs."""
@@ -51,7 +49,7 @@ def search(
     """
     blocks: dict[int, list[CandidateBatch]] = {trial: [] for trial in range(1, trials + 1)}
     total, done = trials * job.iterations, 0
-    best = dict.fromkeys(SHOWN_LOSSES, np.inf)
+    best = dict.fromkeys(job.problem.objectives, np.inf)
     for position, block in _stream(backend, job, trials):
         trial = position + 1
         if isinstance(block, Done):
@@ -60,7 +58,7 @@ def search(
             continue
         blocks[trial].append(block)
         done += len(block)
-        best = {name: float(min(best[name], np.nanmin(block.loss(name)))) for name in SHOWN_LOSSES}
+        best = {name: float(min(best[name], np.nanmin(block.loss(name)))) for name in best}
         progress.candidates(done, total, best)
     return [parts[0] for parts in blocks.values()]
 
