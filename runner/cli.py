@@ -6,6 +6,7 @@ once. Exit status: 0 done, 2 the user's mistake (one sentence, no trace), 1 ours
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from mmm_core.errors import UserError
+
+# What typer exits with after Ctrl-C.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="mmm",
@@ -224,7 +228,7 @@ def track(
 
     result = command.run(source, runs=runs, tracking_uri=tracking_uri)
     if as_json:
-        _print_json(result)
+        _print_json(result.as_record())
     else:
         typer.echo(result.sentence)
 
@@ -327,17 +331,18 @@ def _options(
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may hold what a terminal's encoding lacks
+            stream.reconfigure(errors="replace")
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("stopped; what was done is kept", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        sys.exit(141)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("stopped; what was done is kept", err=True)
+        raise
 
 
 if __name__ == "__main__":

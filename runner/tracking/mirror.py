@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 # Part of every digest: a change of what is written or how it is named writes complete runs anew.
 LAYOUT = 1
-KINDS = ("run", "trial", "model")
+KINDS = ("run", "trial", "model", "candidate")
 LOSSES = tuple(name for name in LOSS_COLUMNS if name != "intercept")
 HISTORY = ("nrmse", "nrmse_train", "nrmse_val", "nrmse_test", "decomp_rssd")
 # They tell how long the run took, the mirroring included: a change in that alone is no reason to write again.
@@ -150,13 +150,17 @@ class Patience:
 
 
 def read_contents(folder: RunFolder) -> list[RunContent]:
-    """What the tracker should hold of a run folder: the run, its trials, its models.
+    """What the tracker should hold of a run folder: the run, its trials, its models, other candidates asked for.
 
     A folder that is not finished gives what there is. Keys and values are within MLflow's limits, numbers are finite.
     """
     spec, manifest = folder.spec(), folder.manifest()
-    models = _models(folder)
-    contents = [_whole(folder, spec, manifest), *_trials(folder, spec), *models]
+    contents = [
+        _whole(folder, spec, manifest),
+        *_trials(folder, spec),
+        *_models(folder),
+        *_candidates(folder, spec),
+    ]
     return [_legal(content) for content in contents]
 
 
@@ -281,6 +285,38 @@ def _model(root: Path, path: Path, fronts: Mapping[str, int]) -> RunContent:
         metrics=_distinct(_model_metrics(record)),
         tags=tags,
         files=_files(root, patterns, [f"models/{candidate}.json"]),
+    )
+
+
+def _candidates(folder: RunFolder, spec: ExperimentSpec) -> list[RunContent]:
+    """Candidates that were not selected and are runs of their own all the same: the first front, or all of them."""
+    if spec.tracking.candidates == "selected" or not (folder.path / "clusters.parquet").is_file():
+        return []
+    fronts = {row["candidate"]: row["front"] for row in folder.table("pareto").to_pylist()}
+    clusters = {row["candidate"]: row["cluster"] for row in folder.table("clusters").to_pylist()}
+    selected = set(folder.selected())
+    wanted = {candidate for candidate, front in fronts.items() if front == 1}
+    contents = []
+    for path in sorted(folder.path.glob("candidates/trial-*.parquet")):
+        for row in read_table(path).to_pylist():
+            candidate = row["candidate"]
+            if candidate not in selected and (candidate in wanted or spec.tracking.candidates == "all"):
+                places = {"front": fronts.get(candidate), "cluster": clusters.get(candidate)}
+                tags = {name: str(place) for name, place in places.items() if place is not None}
+                contents.append(_candidate(row, tags))
+    return contents
+
+
+def _candidate(row: Mapping[str, Any], tags: Mapping[str, str]) -> RunContent:
+    names = list(row)
+    hyperparameters = names[names.index("status") + 1 : names.index("lambda")]
+    facts = ("candidate", "trial", "iteration", "status", "lambda", *hyperparameters)
+    return RunContent(
+        kind="candidate",
+        name=row["candidate"],
+        params={name: _text(row[name]) for name in facts},
+        metrics=_distinct((name, row[name]) for name in names[names.index("lambda") + 1 :]),
+        tags={"candidate": row["candidate"], "selected": "false", **tags},
     )
 
 

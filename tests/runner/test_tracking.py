@@ -23,7 +23,7 @@ from mmm_core.errors import UserError
 from runner.commands import track, ui
 from runner.findings import Severity
 from runner.run_folder import RunFolder
-from runner.tables import read_table, write_json, write_table
+from runner.tables import read_table, table_of, write_json, write_table
 from runner.tracking import mirror as mirror_module
 from runner.tracking.base import (
     KEY_LENGTH,
@@ -265,6 +265,37 @@ def test_a_run_that_failed_half_way_shows_what_there_is(tmp_path, made):
     runs = by_name(picture(mirrored(folder)))
     assert list(runs) == [folder.run_id, "trial-01", "trial-02"]
     assert (runs[folder.run_id].status, runs["trial-01"].status) == ("FAILED", "FINISHED")
+
+
+@pytest.mark.parametrize("which", ["selected", "pareto", "all"])
+def test_the_spec_says_which_candidates_are_runs_of_their_own(tmp_path, which):
+    folder = make_run(tmp_path / "runs", tracking={"candidates": which})
+    selected = folder.selected()
+    every = [name for trial in (1, 2) for name in _candidates_of(folder, trial)]
+    also = [name for name in every if name not in selected][:2]
+    rows = [{"candidate": name, "front": 1} for name in [*selected, *also]]
+    write_table(folder.path / "pareto.parquet", table_of(rows))
+    expected = {"selected": [], "pareto": also, "all": [name for name in every if name not in selected]}[which]
+    runs = by_name(picture(mirrored(folder)))
+    found = {name: run for name, run in runs.items() if run.tags["mmm.kind"] == "candidate"}
+    assert sorted(found) == sorted(expected)
+    for name, run in found.items():
+        row = next(r for r in _rows_of(folder) if r["candidate"] == name)
+        assert run.tags["selected"] == "false"
+        assert run.params["tv_theta"] == json.dumps(row["tv_theta"])
+        assert run.latest["nrmse"] == row["nrmse"]
+
+
+def _rows_of(folder):
+    return [
+        row
+        for trial in (1, 2)
+        for row in read_table(folder.path / "candidates" / f"trial-{trial:02d}.parquet").to_pylist()
+    ]
+
+
+def _candidates_of(folder, trial):
+    return [row["candidate"] for row in _rows_of(folder) if row["trial"] == trial]
 
 
 # ------------------------------------------------------------------------------------------- never twice, never less
