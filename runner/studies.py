@@ -301,7 +301,7 @@ def _training(spec: ExperimentSpec, panel: MediaPanel, record: StudyRecord, rows
         Finding(
             "study-partly-outside-training",
             Severity.INFO,
-            f"Some candidates train on no or not all rows of {record.label}: training ends between "
+            f"Some candidates train on only some rows of {record.label}, or on none: training ends between "
             f"{panel.dates[least - 1]} and {panel.dates[most - 1]}.",
         )
     ]
