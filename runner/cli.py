@@ -155,7 +155,7 @@ def allocate(
     bounds: Annotated[
         list[str] | None,
         typer.Option(
-            help="low,high as multiples of today's spend, for all or as channel=low,high. Repeatable."
+            help="low,high as multiples of today's spend, for all channels, or channel=low,high. Repeatable."
         ),
     ] = None,
     start: Annotated[str | None, typer.Option(help="First date of the horizon.")] = None,

@@ -44,7 +44,7 @@ def _about_search(batches: Sequence[CandidateBatch], selection: Selection) -> It
             yield Finding(
                 "not-converged",
                 Severity.WARNING,
-                verdict.sentence,
+                f"{verdict.sentence}.",
                 "Give the search more iterations, or more trials, before trusting small differences.",
             )
     if selection.pareto.is_short:
@@ -121,14 +121,9 @@ def _about_intervals(problem: ModelProblem, uncertainty: Uncertainty) -> Iterato
 
 def _about_plans(plans: Sequence[ScenarioPlans]) -> Iterator[Finding]:
     for entry in plans:
-        for name, plan in [*entry.models.items(), ("the ensemble", entry.ensemble)]:
-            if plan.status is not PlanStatus.SOLVED:
-                yield Finding(
-                    f"plan-{plan.status}",
-                    Severity.WARNING,
-                    f"Scenario {entry.scenario.name}, {name}: {plan.message}",
-                    "Change the budget, the target or the bounds of the scenario.",
-                )
+        for status in PlanStatus:
+            if status is not PlanStatus.SOLVED:
+                yield from _unsolved(entry, status)
         lifts = [plan.lift for plan in entry.models.values() if np.isfinite(plan.lift)]
         if lifts and min(lifts) < 0 < max(lifts):
             yield Finding(
@@ -138,3 +133,22 @@ def _about_plans(plans: Sequence[ScenarioPlans]) -> Iterator[Finding]:
                 f"(lift {min(lifts):+.1%} to {max(lifts):+.1%}).",
                 "Follow the ensemble's plan in small steps and measure.",
             )
+
+
+def _unsolved(entry: ScenarioPlans, status: PlanStatus) -> Iterator[Finding]:
+    """One finding a scenario, whose models are named; the ensemble speaks for them where it failed too."""
+    failed = [candidate for candidate, plan in entry.models.items() if plan.status is status]
+    is_ensemble = entry.ensemble.status is status
+    if not failed and not is_ensemble:
+        return
+    message = entry.ensemble.message if is_ensemble else entry.models[failed[0]].message
+    models = f"models {', '.join(failed)}" if len(failed) > 1 else f"model {', '.join(failed)}"
+    if len(failed) == len(entry.models):
+        models = "every model"
+    whose = " and ".join(["the ensemble"] * is_ensemble + [models] * bool(failed))
+    yield Finding(
+        f"plan-{status}",
+        Severity.WARNING,
+        f"Scenario {entry.scenario.name}, {whose}: {message}.",
+        "Change the budget, the target or the bounds of the scenario.",
+    )

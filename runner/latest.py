@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmm_core.errors import UserError
@@ -15,17 +16,24 @@ def find_run(source: str | Path, runs: str | Path = "runs") -> RunFolder:
     Args:
         source: a run folder, or a spec file. runs: where run folders of specs are looked for.
     Raises:
-        UserError: it is neither, or the spec was never run.
+        UserError: it is neither, or no run of the spec has finished.
     """
     source = Path(source)
     if source.is_dir() or not source.exists():
         return RunFolder.open(source)
     spec = load_spec(source)
-    found = [
-        path
-        for path in Path(runs).glob(f"{spec.name}-*-{spec.digest[:8]}")
-        if (path / "manifest.json").is_file()
-    ]
-    if not found:
-        raise UserError(f"{source}: no run of this spec in {runs}; start one with: mmm run {source}")
-    return RunFolder.open(max(found, key=lambda path: path.name))
+    # Names sort by time: all that stands before the timestamp is the same.
+    pattern = re.compile(re.escape(spec.name) + r"-\d{8}T\d{6}Z-[0-9a-f]{8}")
+    named = sorted(
+        path.parent for path in Path(runs).glob("*/manifest.json") if pattern.fullmatch(path.parent.name)
+    )
+    own = [RunFolder(path) for path in named if path.name.endswith(f"-{spec.digest[:8]}")]
+    finished = [folder for folder in own if folder.manifest()["status"] == "done"]
+    if finished:
+        return finished[-1]
+    if own:
+        raise UserError(f"{own[-1].path}: the run of {source} did not finish; run it again")
+    hint = f"start one with: mmm run {source}"
+    if named:
+        hint = f"the newest with other settings is {named[-1]}, give that folder to use it"
+    raise UserError(f"{source}: no run of exactly this spec in {runs}; {hint}")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as RichBar
     from rich.progress import TaskID
 
@@ -47,9 +48,9 @@ class Silent:
 
 
 class Terminal:
-    """A live line for the stage and a bar for the search, by rich."""
+    """A live line for the stage and a bar for the search, by rich; on the error stream unless told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -67,7 +68,7 @@ class Terminal:
             TextColumn("{task.fields[facts]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console or Console(stderr=True),
             transient=True,
         )
         self._task: TaskID | None = None
@@ -86,7 +87,7 @@ class Terminal:
         if self._task is None:
             return
         rate = done / max(time.monotonic() - self._started, 1e-9)
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in best.items())
+        losses = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
         facts = f"{done:,}/{total:,}  {rate:,.0f}/s  best {losses}"
         self._bar.update(self._task, completed=done, total=total, facts=facts)
 

@@ -21,7 +21,7 @@ from runner.dataset import MediaPanel, panel_from_table
 from runner.findings import Finding, as_records
 from runner.model_files import read_model
 from runner.problem import assemble_problem
-from runner.spec import ExperimentSpec, decode
+from runner.spec import ExperimentSpec, decode, read_yaml
 from runner.studies import Studies, studies_from_table, studies_table
 from runner.tables import read_table, write_json, write_table, write_text
 
@@ -114,10 +114,12 @@ class RunFolder:
                 )
         try:
             found = folder.manifest().get("format")
-        except (json.JSONDecodeError, AttributeError):
+        except (ValueError, AttributeError):
             raise UserError(f"{path}: manifest.json is damaged; run the experiment again") from None
         if found != FORMAT:
-            raise UserError(f"{path}: made in format {found}, this version reads format {FORMAT}")
+            raise UserError(
+                f"{path}: made in format {found}, this version reads format {FORMAT}; run the experiment again"
+            )
         return folder
 
     # --------------------------------------------------------------------------------------------------------- facts
@@ -149,7 +151,7 @@ class RunFolder:
     def spec(self) -> ExperimentSpec:
         """The resolved spec of the run."""
         path = self.path / "spec.yaml"
-        return decode(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+        return decode(read_yaml(path), str(path))
 
     def panel(self, spec: ExperimentSpec) -> MediaPanel:
         """The data as read and checked when the run was made."""
@@ -195,7 +197,31 @@ class RunFolder:
 
     def models(self) -> list[FittedModel]:
         """The selected models, best error score first."""
-        return [read_model(self.path / "models" / f"{candidate}.json") for candidate in self.selected()]
+        paths = [self.path / "models" / f"{candidate}.json" for candidate in self.selected()]
+        for path in paths:
+            if not path.is_file():
+                raise UserError(f"{path}: the run has no such model; its stage did not finish, run it again")
+        return [read_model(path) for path in paths]
+
+
+def check_runs(runs: Path) -> None:
+    """Refuse, before anything is computed, a place where no run folder can be made.
+
+    Raises:
+        UserError: a part of the path is a file, or may not be written.
+    """
+    existing = next(path for path in (runs.absolute(), *runs.absolute().parents) if _exists(path))
+    if not existing.is_dir():
+        raise UserError(f"{runs}: {existing} is not a directory; choose another --runs")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"{runs}: {existing} cannot be written; choose another --runs")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _new_directory(runs: Path, spec: ExperimentSpec) -> Path:

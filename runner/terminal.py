@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from runner.findings import Severity
 from runner.run_folder import RunFolder
@@ -18,12 +20,20 @@ if TYPE_CHECKING:
 
 MARKS = {Severity.INFO: "·", Severity.WARNING: "!", Severity.PROBLEM: "!!"}
 SHOWN_FINDINGS = 8
+# A pipe has no width: nothing is wrapped there, and a table is as wide as its columns.
+PIPE_WIDTH = 10_000
+LONGEST_NAME = 32
 
 
 def console() -> Console:
     """The output stream; wide enough in a pipe that no table is cut."""
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=120)
+    return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def _say(out: Console, line: str) -> None:
+    """One line as it is: no markup in it, no line break that a copied path would not survive."""
+    out.print(line, markup=False, soft_wrap=True)
 
 
 def print_validation(path: str, result: ValidationResult) -> None:
@@ -31,13 +41,12 @@ def print_validation(path: str, result: ValidationResult) -> None:
     out = console()
     panel = result.panel
     window = panel.dates[panel.start : panel.stop]
-    out.print(f"{path}: valid", markup=False)
-    out.print(
-        f"  {len(panel.dates)} {panel.frequency} rows, window of {len(window)}: {window[0]} to {window[-1]}"
+    _say(out, f"{path}: valid")
+    _say(
+        out,
+        f"  {len(panel.dates)} {panel.frequency} rows, window of {len(window)}: {window[0]} to {window[-1]}",
     )
-    out.print(
-        f"  {len(result.spec.channels)} paid channels, {len(result.spec.organic)} organic", markup=False
-    )
+    _say(out, f"  {len(result.spec.channels)} paid channels, {len(result.spec.organic)} organic")
     _print_findings(out, [(f.status, f.details, f.recommendation) for f in result.findings])
 
 
@@ -45,61 +54,72 @@ def print_run(folder: RunFolder) -> None:
     """The selected models, the plans and where everything is."""
     out = console()
     summary = folder.json("summary")
-    metric = (summary["outcome_kind"] == "revenue" and "roas") or "cpa"
+    metric = "roas" if summary["outcome_kind"] == "revenue" else "cpa"
     _print_models(out, summary["selected"], metric)
     for name, entry in summary["plans"].items():
         _print_plan_summary(out, folder, name, entry, metric)
     findings = [(Severity(f["status"]), f["details"], f["recommendation"]) for f in folder.json("findings")]
     _print_findings(out, findings)
-    timings = folder.json("timings")
-    out.print(
-        f"{summary['candidates']:,} candidates, {summary['candidates_per_second']:,.0f} a second; "
-        f"{timings['total']:.1f} s in all"
-    )
-    out.print(f"report: {folder.path / 'report' / 'index.html'}", soft_wrap=True, markup=False)
-    out.print(f"run folder: {folder.path}", soft_wrap=True, markup=False)
+    seconds = folder.json("timings")["total"]
+    rate = summary["candidates_per_second"]
+    _say(out, f"{summary['candidates']:,} candidates, {rate:,.0f} a second; {seconds:.1f} s in all")
+    _say(out, f"report: {folder.path / 'report' / 'index.html'}")
+    _say(out, f"run folder: {folder.path}")
 
 
 def _print_models(out: Console, selected: Sequence[dict[str, Any]], metric: str) -> None:
     channels = list(selected[0][metric]) if selected else []
-    table = Table(title=f"Selected models, best first ({metric.upper()} by channel)", title_justify="left")
-    for column in ("model", "cluster", "nrmse", "rssd", *channels):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for model in selected:
-        values = [_number(model[metric][channel]) for channel in channels]
-        table.add_row(
+    rows = [
+        [
             model["candidate"],
             str(model["cluster"]),
             f"{model['nrmse']:.4f}",
             f"{model['decomp_rssd']:.4f}",
-            *values,
-        )
-    out.print(table)
+            *(_number(model[metric][channel]) for channel in channels),
+        ]
+        for model in selected
+    ]
+    _say(out, f"Selected models, best first ({metric.upper()} by channel)")
+    _print_table(out, ["model", "cluster", "nrmse", "rssd", *channels], rows)
 
 
 def _print_plan_summary(
     out: Console, folder: RunFolder, name: str, entry: dict[str, Any], metric: str
 ) -> None:
     ensemble = entry["ensemble"]
-    heading = f"Plan {name}, mean of the selected models, {ensemble['start']} to {ensemble['end']}"
-    if ensemble["status"] != "solved":
-        out.print(f"{heading}: {ensemble['status']}. {ensemble['message']}", markup=False)
-        return
-    rows = folder.table(f"scenarios/{name}/ensemble").to_pylist()
-    _print_channels(out, f"{heading}: response {ensemble['lift']:+.1%}", rows, metric)
+    _print_plan_heading(out, name, "mean of the selected models", ensemble)
+    if ensemble["status"] != "infeasible":
+        _print_channels(out, folder.table(f"scenarios/{name}/ensemble").to_pylist(), metric)
 
 
-def _print_channels(out: Console, title: str, rows: Sequence[dict[str, Any]], metric: str) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in ("channel", "spend today", "planned", "change", f"{metric} today", f"{metric} planned"):
-        table.add_column(column, justify="left" if column == "channel" else "right")
+def _print_plan_heading(out: Console, scenario: str, whose: str, plan: dict[str, Any]) -> None:
+    told = plan["message"]
+    if plan["status"] == "solved":
+        told = f"response {_percent(plan['optimised_response'], plan['initial_response'], 1)}"
+    _say(out, f"Plan {scenario}, {whose}, {plan['start']} to {plan['end']}: {told}")
+
+
+def _print_channels(out: Console, rows: Sequence[dict[str, Any]], metric: str) -> None:
+    header = ["channel", "spend today", "planned", "change", f"{metric} today", f"{metric} planned"]
+    cells = []
     for row in rows:
         before, after = row["initial_spend"], row["optimised_spend"]
-        change = f"{after / before - 1:+.0%}" if before else "new"
         efficiency = (_number(row[f"initial_{metric}"]), _number(row[f"optimised_{metric}"]))
-        table.add_row(row["channel"], f"{before:,.0f}", f"{after:,.0f}", change, *efficiency)
-    spent = [sum(row[key] for row in rows) for key in ("initial_spend", "optimised_spend")]
-    table.add_row("total", f"{spent[0]:,.0f}", f"{spent[1]:,.0f}", f"{spent[1] / spent[0] - 1:+.0%}", "", "")
+        cells.append(
+            [row["channel"], f"{before:,.0f}", f"{after:,.0f}", _percent(after, before), *efficiency]
+        )
+    before, after = (sum(row[key] for row in rows) for key in ("initial_spend", "optimised_spend"))
+    cells.append(["total", f"{before:,.0f}", f"{after:,.0f}", _percent(after, before), "", ""])
+    _print_table(out, header, cells)
+
+
+def _print_table(out: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose first column is text and whose others are numbers; names are never taken for markup."""
+    table = Table()
+    for position, name in enumerate(header):
+        table.add_column(Text(_short(name)), justify="right" if position else "left")
+    for row in rows:
+        table.add_row(Text(_short(row[0])), *row[1:])
     out.print(table)
 
 
@@ -107,35 +127,48 @@ def print_plans(result: Allocation) -> None:
     """Plans of one scenario: the ensemble in full, the models in a line each."""
     out = console()
     plans = result.plans
-    _print_plan(out, plans.scenario.name, "mean of the models", plans.ensemble)
+    record = result.as_record()["plans"]
+    _print_plan_heading(out, plans.scenario.name, "mean of the models", record["ensemble"])
+    if plans.ensemble.status != "infeasible":
+        _print_channels(out, _rows(plans.ensemble, plans.scenario.name), _metric(plans.ensemble))
     for candidate, plan in plans.models.items():
-        told = f"response {plan.lift:+.1%}" if plan.status == "solved" else plan.message
-        out.print(f"  model {candidate}: {plan.status}, {told}", markup=False)
+        told = plan.message
+        if plan.status == "solved":
+            told = f"response {_percent(plan.optimised.total_response, plan.initial.total_response, 1)}"
+        _say(out, f"  model {candidate}: {told}")
     for note in plans.ensemble.notes:
-        out.print(f"  {note}", markup=False)
-    out.print(
-        f"plans: {result.folder.path / 'scenarios' / plans.scenario.name}", soft_wrap=True, markup=False
-    )
+        _say(out, f"  {note}")
+    _say(out, f"plans: {result.folder.path / 'scenarios' / plans.scenario.name}")
 
 
-def _print_plan(out: Console, scenario: str, whose: str, plan: Plan) -> None:
-    heading = f"Plan {scenario}, {whose}, {plan.start} to {plan.end}"
-    if plan.status != "solved":
-        out.print(f"{heading}: {plan.status}. {plan.message}", markup=False)
-        return
+def _rows(plan: Plan, scenario: str) -> list[dict[str, Any]]:
     columns = plan.table(scenario)
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    metric = plan.initial.outcome_kind.efficiency
-    _print_channels(out, f"{heading}: response {plan.lift:+.1%}", rows, metric)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _metric(plan: Plan) -> str:
+    return plan.initial.outcome_kind.efficiency
 
 
 def _print_findings(out: Console, findings: Sequence[tuple[Severity, str, str]]) -> None:
     ordered = sorted(findings, key=lambda f: list(MARKS).index(f[0]), reverse=True)
     for severity, details, recommendation in ordered[:SHOWN_FINDINGS]:
-        out.print(f"{MARKS[severity]} {details} {recommendation}".rstrip(), markup=False, soft_wrap=True)
+        _say(out, f"{MARKS[severity]} {details} {recommendation}".rstrip())
     if len(ordered) > SHOWN_FINDINGS:
-        out.print(f"· and {len(ordered) - SHOWN_FINDINGS} more findings in the report", markup=False)
+        _say(out, f"· and {len(ordered) - SHOWN_FINDINGS} more findings in the report")
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.2f}"
+    return "-" if value is None or not np.isfinite(value) else f"{value:,.2f}"
+
+
+def _percent(after: float, before: float, digits: int = 0) -> str:
+    """The change in per cent, with a sign unless it rounds to nothing."""
+    if not before:
+        return "new" if after else "-"
+    text = f"{after / before - 1:+.{digits}%}"
+    return text[1:] if float(text[:-1]) == 0 else text
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

@@ -13,7 +13,7 @@ from mmm_core.errors import UserError
 from runner.latest import find_run
 from runner.run_folder import RunFolder
 from runner.scenarios import ScenarioPlans, check_scenario, solve_scenario
-from runner.spec import ScenarioSpec, sentence
+from runner.spec import DEFAULT_BOUNDS, ScenarioSpec, sentence
 from runner.summary import plan_record, write_plans
 
 
@@ -55,6 +55,8 @@ def run(
     """
     folder = find_run(source, runs)
     spec = folder.spec()
+    if scenario.name in [own.name for own in spec.scenarios]:
+        raise UserError(f"--name {scenario.name}: the run has a scenario of this name; choose another one")
     problem = folder.problem(spec, folder.panel(spec))
     models = folder.models()
     if candidates:
@@ -88,14 +90,15 @@ def scenario_options(
     if any(value is not None for value in horizon.values()):
         tree["horizon"] = {key: value for key, value in horizon.items() if value is not None}
     if bounds:
-        tree["bounds"] = _parse_bounds(bounds)
+        rest = DEFAULT_BOUNDS.get(keys["goal"], (0.0, 1.0))  # an unknown goal is refused below
+        tree["bounds"] = {"default": list(rest), **_parse_bounds(bounds)}
     try:
         return ScenarioSpec.model_validate(tree)
     except ValidationError as error:
         raise UserError(f"allocate: {sentence(error)}") from None
 
 
-def _parse_bounds(texts: Sequence[str]) -> list[float] | dict[str, list[float]]:
+def _parse_bounds(texts: Sequence[str]) -> dict[str, list[float]]:
     own: dict[str, list[float]] = {}
     for text in texts:
         channel, equals, pair = text.rpartition("=")
@@ -106,4 +109,4 @@ def _parse_bounds(texts: Sequence[str]) -> list[float] | dict[str, list[float]]:
                 f"--bounds {text}: expected low,high or channel=low,high, such as 0.7,1.5"
             ) from None
         own[channel if equals else "default"] = [low, high]
-    return own["default"] if list(own) == ["default"] else own
+    return own

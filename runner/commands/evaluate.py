@@ -15,13 +15,16 @@ from runner.dataset import load_panel
 from runner.journal import candidates_table
 from runner.problem import build_problem
 from runner.run_folder import RunFolder
-from runner.source import read_table
+from runner.source import Source, read_table
 from runner.spec import ExperimentSpec, load_spec
 from runner.tables import write_atomically, write_table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
+
+SUFFIXES = (".parquet", ".csv")
+REMEDY = "fill it or delete the row"
+MOST = 2**31 - 1
 
 
 def run(
@@ -45,14 +48,17 @@ def run(
     Raises:
         UserError: spec, data or candidates cannot be used.
     """
+    if out is not None and Path(out).suffix.lower() not in SUFFIXES:
+        raise UserError(f"{out}: written are .parquet and .csv; choose one of these endings for --out")
+    given = Source.of(str(candidates), read_table(str(candidates), "give the table of hyperparameters"))
     spec, problem = _problem(Path(source), data, overrides)
-    table = read_table(str(candidates))
-    hyperparameters, penalty = hyperparameter_matrix(spec, problem, table, str(candidates))
+    hyperparameters, penalty = hyperparameter_matrix(spec, problem, given)
+    trials, iterations = _labels(given)
     try:
         batch = evaluate_candidates(problem, hyperparameters, penalty)
     except RangeError as error:
         raise UserError(f"{candidates}: {error}") from None
-    result = candidates_table(problem, batch, *_labels(table))
+    result = candidates_table(problem, batch, trials, iterations)
     if out is not None:
         _write(Path(out), result)
     return result
@@ -72,7 +78,7 @@ def _problem(source: Path, data: str | None, overrides: Sequence[str]) -> tuple[
 
 
 def hyperparameter_matrix(
-    spec: ExperimentSpec, problem: ModelProblem, table: pd.DataFrame, path: str
+    spec: ExperimentSpec, problem: ModelProblem, source: Source
 ) -> tuple[FloatArray, FloatArray | None]:
     """((N, H) matrix in the problem's order, (N,) penalties or None) from a table of the user's.
 
@@ -80,49 +86,54 @@ def hyperparameter_matrix(
         UserError: a column is missing or a cell is no number.
     """
     ranges = spec.ranges(problem.hyperparameter_names)
-    penalty = None
     columns = []
+    penalty = None
     for name in problem.hyperparameter_names:
         low, high = ranges[name]
-        if name in table:
-            columns.append(_column(table, name, path))
+        if name in source.table:
+            columns.append(source.numbers(name, REMEDY))
+        elif name == "lambda_hp" and "lambda" in source.table:
+            penalty = _penalties(source)
+            columns.append(_lambda_hp(problem, penalty))
         elif low == high:
-            columns.append(np.full(len(table), low))
-        elif name == "lambda_hp" and "lambda" in table:
-            penalty = _column(table, "lambda", path)
-            least, most = problem.lambda_range
-            columns.append((penalty - least) / (most - least))
+            columns.append(np.full(len(source.table), low))
         else:
             also = " (or lambda)" if name == "lambda_hp" else ""
             raise UserError(
-                f"{path}: the column {name!r}{also} is missing; every searched hyperparameter needs one"
+                f"{source.path}: the column {name!r}{also} is missing; every searched hyperparameter needs one"
             )
-    matrix = np.column_stack(columns)
-    if penalty is not None:
-        # Only the penalty itself counts; one outside the range searched here is legal.
-        position = problem.hyperparameter_names.index("lambda_hp")
-        matrix[:, position] = np.clip(matrix[:, position], 0.0, 1.0)
-    return matrix, penalty
+    return np.column_stack(columns), penalty
 
 
-def _column(table: pd.DataFrame, name: str, path: str) -> FloatArray:
-    out = np.empty(len(table))
-    for i, cell in enumerate(table[name].tolist()):
-        try:
-            out[i] = float(cell)
-        except (TypeError, ValueError):
-            raise UserError(f"{path}: column {name!r}: row {i + 1} is {cell!r}, expected a number") from None
-        if not np.isfinite(out[i]):
-            raise UserError(f"{path}: column {name!r}: row {i + 1} is {cell!r}, expected a finite number")
-    return out
+def _penalties(source: Source) -> FloatArray:
+    penalty = source.numbers("lambda", REMEDY)
+    for i in np.flatnonzero(penalty < 0):
+        raise source.fail("lambda", f"is {penalty[i]:g}, expected a penalty of at least 0", int(i))
+    return penalty
 
 
-def _labels(table: pd.DataFrame) -> tuple[list[int], list[int]]:
+def _lambda_hp(problem: ModelProblem, penalty: FloatArray) -> FloatArray:
+    """What stands in the table beside a given penalty; only the penalty counts, and it may lie outside the range."""
+    least, most = problem.lambda_range
+    position: FloatArray = np.clip((penalty - least) / (most - least), 0.0, 1.0)
+    return position
+
+
+def _labels(source: Source) -> tuple[list[int], list[int]]:
     """trial and iteration of each row: as given, else trial 0 (no search) and the row number."""
-    try:
-        return [int(t) for t in table["trial"]], [int(i) for i in table["iteration"]]
-    except (KeyError, TypeError, ValueError):
-        return [0] * len(table), list(range(1, len(table) + 1))
+    n = len(source.table)
+    if "trial" not in source.table or "iteration" not in source.table:
+        return [0] * n, list(range(1, n + 1))
+    return _whole_numbers(source, "trial"), _whole_numbers(source, "iteration")
+
+
+def _whole_numbers(source: Source, column: str) -> list[int]:
+    values = source.numbers(column, REMEDY)
+    for i in np.flatnonzero((values != np.floor(values)) | (values < 0) | (values > MOST)):
+        raise source.fail(
+            column, f"is {values[i]:g}, expected a whole number; correct it or drop the column", int(i)
+        )
+    return [int(value) for value in values]
 
 
 def _write(out: Path, table: pa.Table) -> None:

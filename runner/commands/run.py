@@ -9,7 +9,7 @@ from typing import Any
 from mmm_core.errors import UserError
 from runner.orchestrate import run_experiment
 from runner.progress import open_progress
-from runner.run_folder import RunFolder
+from runner.run_folder import RunFolder, check_runs
 from runner.spec import ExperimentSpec, load_spec
 
 
@@ -39,6 +39,7 @@ def run(
         UserError: spec or data cannot be used; nothing was written.
     """
     decoded = with_execution(load_spec(spec, data=data, overrides=overrides), workers, backend, address)
+    check_runs(Path(runs))
     with open_progress(quiet) as progress:
         return run_experiment(decoded, Path(runs), tracking_uri=tracking_uri, progress=progress)
 

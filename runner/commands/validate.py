@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.baseline import check_baseline
 from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
 from runner.scenarios import check_scenarios
+from runner.search.nevergrad_searcher import check_optimizer
 from runner.spec import ExperimentSpec, load_spec
 from runner.studies import load_studies
+
+# Dimensions that an optimizer is tried in; how many a search will have is known once Prophet has made the columns.
+N_PROBED = 10
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class ValidationResult:
 
 
 def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] = ()) -> ValidationResult:
-    """Check a spec and its data: columns, dates, numbers, window, rows, studies, scenarios. Prophet is not fitted.
+    """Check a spec and its data: columns, dates, numbers, window, rows, studies, holidays,
+    scenarios, optimizer. Prophet is not fitted.
 
     Args:
         spec: path of a spec file. data: replaces data.path. overrides: key=value.
@@ -37,5 +43,9 @@ def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] =
     findings = [*panel.findings, *check_panel_rows(decoded, panel)]
     studies = load_studies(decoded, panel)
     findings += studies.findings if studies else ()
+    check_baseline(decoded, panel)
     check_scenarios(decoded, panel)
+    check_optimizer(
+        decoded.search.optimizer, N_PROBED, decoded.search.batch_size, decoded.search.objective_weights
+    )
     return ValidationResult(decoded, panel, tuple(findings))
