@@ -43,6 +43,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "Installing into $(VENV) ($$($(BIN)/python -V)), about two minutes the first time"; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"; \
+	echo "Compiling the kernels, once"; \
+	$(BIN)/python -m mmm_core.warm_up; \
 	touch $(STAMP)
 
 install: $(STAMP) ## make .venv and install everything, pinned by constraints.txt
