@@ -69,6 +69,13 @@ def _about_search(batches: Sequence[CandidateBatch], selection: Selection) -> It
 
 def _about_fit(selection: Selection) -> Iterator[Finding]:
     validation, training = selection.batch.loss("nrmse_val"), selection.batch.loss("nrmse_train")
+    if not np.isnan(validation).all() and np.isnan(selection.batch.loss("nrmse_test")).any():
+        yield Finding(
+            "constant-test",
+            Severity.WARNING,
+            "The outcome has the same value in every test row, so no error can be given there.",
+            "Move the window or lower hyperparameters.train_size.",
+        )
     for model, later, earlier in zip(selection.models, validation, training, strict=True):
         if later > OVERFIT_RATIO * earlier:
             yield Finding(

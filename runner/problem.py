@@ -13,6 +13,7 @@ from mmm_core.types import FloatArray, ModelProblem, Role
 from runner.baseline import prophet_baseline
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
+from runner.journal import candidate_columns
 from runner.spec import ContextSpec, ExperimentSpec, Sign
 from runner.studies import Studies, load_studies
 
@@ -177,29 +178,41 @@ def build_problem(
     studies = studies or load_studies(spec, panel)
     design, findings = design_columns(spec, panel)
     problem = assemble_problem(spec, panel, design, studies)
+    _check_names(problem)
     noticed = [] if studies is None else list(studies.findings)
     return problem, [*findings, *noticed, *check_rows(spec, problem)]
+
+
+def _check_names(problem: ModelProblem) -> None:
+    """A channel and a column whose names run together in the table of candidates would overwrite one another."""
+    names = candidate_columns(problem)
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"two columns of the candidates would be called {name!r}; rename a channel or column"
+            )
 
 
 def check_panel_rows(spec: ExperimentSpec, panel: MediaPanel) -> list[Finding]:
     """As ``check_rows``, before Prophet: the number of columns follows from spec and factors."""
     n_columns = len(spec.baseline.components) + len(spec.baseline.precomputed) + len(spec.media_names)
     n_columns += len(context_columns(spec, panel))
-    return _check_rows(spec, n_columns, panel.stop - panel.start)
+    return _check_rows(spec, n_columns, panel.outcome[panel.start : panel.stop])
 
 
 def check_rows(spec: ExperimentSpec, problem: ModelProblem) -> list[Finding]:
     """Whether there are enough rows for the columns and for the split.
 
     Raises:
-        UserError: the smallest training part has no more rows than columns, or a part to validate on is empty.
+        UserError: the smallest training part has no more rows than columns, or a part has no rows or nothing to fit.
     """
-    return _check_rows(spec, len(problem.columns), problem.n_window)
+    return _check_rows(spec, len(problem.columns), problem.outcome[problem.window])
 
 
-def _check_rows(spec: ExperimentSpec, n_columns: int, n_window: int) -> list[Finding]:
-    low, high = spec.ranges(("train_size",))["train_size"]
-    n_train, n_val = split_window(n_window, np.array([low, high]))
+def _check_rows(spec: ExperimentSpec, n_columns: int, outcome: FloatArray) -> list[Finding]:
+    n_window = len(outcome)
+    sizes = np.array(spec.ranges(("train_size",))["train_size"])
+    n_train, n_val = split_window(n_window, sizes)
     if n_train[0] < n_columns + 2:
         raise UserError(
             f"too few rows: the window has {n_window}, the smallest training part {n_train[0]} for {n_columns} columns "
@@ -207,9 +220,12 @@ def _check_rows(spec: ExperimentSpec, n_columns: int, n_window: int) -> list[Fin
         )
     if spec.validation.time_series and n_val[1] < 2:
         raise UserError(
-            f"too few rows: with train_size {high:g} only {n_val[1]} of {n_window} rows are left to validate on; lower "
-            "hyperparameters.train_size or set validation.time_series: false"
+            f"too few rows: with train_size {sizes[1]:g} only {n_val[1]} of {n_window} rows are left to validate on; "
+            "lower hyperparameters.train_size or set validation.time_series: false"
         )
+    for size, train, val in zip(sizes, n_train, n_val, strict=True):
+        _check_part("training", size, outcome[:train])
+        _check_part("validation", size, outcome[train : train + val])
     if n_window >= ROWS_PER_COLUMN * n_columns:
         return []
     return [
@@ -221,3 +237,12 @@ def _check_rows(spec: ExperimentSpec, n_columns: int, n_window: int) -> list[Fin
             "Use a longer window, merge small channels or drop context columns.",
         )
     ]
+
+
+def _check_part(part: str, train_size: float, outcome: FloatArray) -> None:
+    """The error of a part is measured in the range of its outcome, which must not be zero."""
+    if len(outcome) and np.ptp(outcome) == 0:
+        raise UserError(
+            f"the outcome is {outcome[0]:g} in every {part} row where train_size is {train_size:g}; move the window or "
+            "change hyperparameters.train_size"
+        )
