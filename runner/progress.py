@@ -52,24 +52,17 @@ class Terminal:
 
     def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._bar: RichBar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),  # what the words leave of the line
             TextColumn("{task.fields[facts]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
             console=console or Console(stderr=True),
             transient=True,
+            expand=True,
         )
         self._task: TaskID | None = None
         self._started = 0.0
@@ -86,14 +79,20 @@ class Terminal:
         """Update the bar of the search."""
         if self._task is None:
             return
-        rate = done / max(time.monotonic() - self._started, 1e-9)
-        losses = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
-        facts = f"{done:,}/{total:,}  {rate:,.0f}/s  best {losses}"
+        facts = search_facts(done, total, best, time.monotonic() - self._started)
         self._bar.update(self._task, completed=done, total=total, facts=facts)
 
     def close(self) -> None:
         """Take the display away."""
         self._bar.stop()
+
+
+def search_facts(done: int, total: int, best: dict[str, float], seconds: float) -> str:
+    """How far a search is: candidates done and per second, best losses, seconds left."""
+    rate = done / max(seconds, 1e-9)
+    losses = ", ".join(f"{name.removeprefix('decomp_')} {value:.3f}" for name, value in best.items())
+    left = f"{(total - done) / rate:,.0f} s left" if done else ""
+    return f"{done:,}/{total:,}, {rate:,.0f}/s, best {losses}, {left}"
 
 
 @contextmanager
