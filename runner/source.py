@@ -289,9 +289,8 @@ class Source:
     def cells(self, column: str) -> list[Any]:
         """The cells of a column; one that holds true and false only is boolean, also where a file keeps it as text."""
         cells = self.table[column].tolist()
-        words = {cell.strip().lower() for cell in cells if isinstance(cell, str)}
-        if words and words <= BOOLEANS.keys():
-            return [BOOLEANS[cell.strip().lower()] if isinstance(cell, str) else cell for cell in cells]
+        if all(isinstance(cell, str) and cell.strip().lower() in BOOLEANS for cell in cells):
+            return [BOOLEANS[cell.strip().lower()] for cell in cells]
         return cells
 
     def days(self, column: str) -> DateArray:
