@@ -14,6 +14,16 @@ import pandas as pd
 import yaml
 
 N_ROWS = 104
+SCENARIOS = [
+    {"name": "same-budget"},
+    {
+        "name": "more",
+        "total_budget": 120_000,
+        "constraint": "at_most",
+        "bounds": {"tv": [0.5, 2], "default": [0.8, 1.2]},
+    },
+    {"name": "out-of-reach", "goal": "target_efficiency", "target": 1000.0},
+]
 COLUMNS = ("date", "sales", "tv_cost", "web_cost", "web_clicks", "mails", "price", "event")
 
 
