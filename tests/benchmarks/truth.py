@@ -22,7 +22,13 @@ def contribution_rows(folder: RunFolder, truth: dict[str, Any]) -> Iterator[tupl
     """Per channel: true contribution and ROAS, then every selected model's with its sampling interval."""
     intervals = folder.table("intervals").to_pylist()
     models = folder.selected()
-    yield ("channel", "true contribution", "true ROAS", *(f"ROAS in {m} (90 % interval)" for m in models), "mean ROAS")
+    yield (
+        "channel",
+        "true contribution",
+        "true ROAS",
+        *(f"ROAS in {m} (90 % interval)" for m in models),
+        "mean ROAS",
+    )
     for channel, facts in truth["channels"].items():
         own = {
             r["candidate"]: r
@@ -68,7 +74,9 @@ def markdown(rows: Iterator[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path, help="spec file or run folder")
     parser.add_argument("truth", type=Path, help="truth JSON beside the simulated table")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
