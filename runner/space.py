@@ -13,6 +13,7 @@ from runner.spec import ExperimentSpec
 
 # Robyn rounds what Nevergrad proposes to this many significant digits before it is used.
 SIGNIFICANT_DIGITS = 10
+SMALLEST_MAGNITUDE = -290
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,9 @@ class SearchSpace:
 
 
 def round_significant(values: FloatArray, digits: int = SIGNIFICANT_DIGITS) -> FloatArray:
-    """Round to significant decimal digits; zeros stay."""
+    """Round to significant decimal digits; zeros stay, and below 1e-290 all becomes zero by and by."""
     magnitude = np.floor(np.log10(np.where(values == 0, 1.0, np.abs(values))))
+    magnitude = np.maximum(magnitude, SMALLEST_MAGNITUDE)  # 10 to the power below must stay finite
     scale = 10.0 ** (digits - 1 - magnitude)
     rounded: FloatArray = np.round(values * scale) / scale
     return rounded

@@ -45,7 +45,11 @@ def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] =
     findings += studies.findings if studies else ()
     check_baseline(decoded, panel)
     check_scenarios(decoded, panel)
-    check_optimizer(
-        decoded.search.optimizer, N_PROBED, decoded.search.batch_size, decoded.search.objective_weights
-    )
+    _check_optimizer(decoded)
     return ValidationResult(decoded, panel, tuple(findings))
+
+
+def _check_optimizer(spec: ExperimentSpec) -> None:
+    asked = spec.search
+    n_objectives = 2 if spec.calibration is None else 3
+    check_optimizer(asked.optimizer, N_PROBED, asked.batch_size, asked.objective_weights, n_objectives)

@@ -33,7 +33,9 @@ def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
 
 def check_search(job: SearchJob) -> None:
     """Refuse, before anything is written, an optimizer that does not work here."""
-    check_optimizer(job.optimizer, job.space.dimension, job.batch_size, job.objective_weights)
+    check_optimizer(
+        job.optimizer, job.space.dimension, job.batch_size, job.objective_weights, len(job.problem.objectives)
+    )
 
 
 def search(

@@ -163,9 +163,13 @@ def registered(name: str, batch_size: int = 1) -> Any:
 
 
 def check_optimizer(
-    name: str, dimension: int, batch_size: int, objective_weights: tuple[float, ...] | None = None
+    name: str,
+    dimension: int,
+    batch_size: int,
+    objective_weights: tuple[float, ...] | None = None,
+    n_objectives: int = 2,
 ) -> None:
-    """Try an optimizer on a small problem of two objectives before a search relies on it.
+    """Try an optimizer on a small problem of several objectives before a search relies on it.
 
     Raises:
         UserError: it is unknown, or fails here (several need packages that are not installed, or one objective only).
@@ -180,11 +184,12 @@ def check_optimizer(
             budget=PROBE_ASKS,
             batch_size=batch_size,
             seed=np.random.SeedSequence(0),
-            objective_weights=objective_weights and objective_weights[:2],
+            objective_weights=objective_weights,
+            n_objectives=n_objectives,
         )
         for _ in range(0, PROBE_ASKS, batch_size):
             points = searcher.ask(batch_size)
-            losses = np.column_stack([(points**2).mean(axis=1), ((points - 1) ** 2).mean(axis=1)])
-            searcher.tell(points, losses)
+            aims = np.linspace(0.0, 1.0, n_objectives)
+            searcher.tell(points, np.column_stack([((points - aim) ** 2).mean(axis=1) for aim in aims]))
     except SearchFailed as error:
         raise UserError(str(error)) from error
