@@ -6,6 +6,7 @@ can so run beside other work, see ``RayBackend.warm_up``.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
@@ -16,9 +17,10 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -63,6 +65,8 @@ KEEPALIVE = {
 RAY_VARIABLES = {**KEEPALIVE, "RAY_USAGE_STATS_ENABLED": "0", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
 
 _CONNECT_SECONDS = 5.0
+# A signal that comes just before a wait is not noticed until the wait ends: so none is long.
+_LOOK_UP_SECONDS = 0.5
 _COLOURS = re.compile(r"\x1b\[\d+m")
 # A socket's path holds 103 characters (macOS); this module and Ray add about 80 to the folder for temporary files.
 _LONGEST_TEMP_DIR = 20
@@ -182,7 +186,8 @@ class RayBackend(Backend):
             num_cpus=1, max_retries=self.config.max_retries, scheduling_strategy="SPREAD", **options
         )(task)
         value = None if shared is None else shared.handle
-        return _Window(lambda item: remote.remote(function, value, item), items, self._limit)
+        sign = _StopSign(f"stop-{secrets.token_hex(16)}")
+        return _Window(lambda item: remote.remote(sign, function, value, item), items, self._limit, sign)
 
     def _limit(self) -> int:
         """Tasks in flight: as many again as run, so that no CPU waits for the next, unless the user set a number.
@@ -201,34 +206,83 @@ class RayBackend(Backend):
 # What runs on the workers. ------------------------------------------------------------------------------------------
 
 
-def _call(function: Callable[[Any, Item], Result], value: Any, item: Item) -> tuple[Result]:
+def _call(
+    sign: _StopSign, function: Callable[[Any, Item], Result], value: Any, item: Item
+) -> tuple[Result] | None:
     """The result in a tuple: of a bare generator Ray would silently take the first value."""
-    return (function(value, item),)
+    return None if sign.is_up() else (function(value, item),)
 
 
 def _blocks(
-    function: Callable[[Any, Item], Iterable[Block]], value: Any, item: Item
+    sign: _StopSign, function: Callable[[Any, Item], Iterable[Block]], value: Any, item: Item
 ) -> Iterator[tuple[int, Block]]:
     """Blocks with their numbers, by which the driver knows a repeated one."""
-    # A loop, not ``yield from``: Ray resumes its tasks with ``send``, which an enumeration has not.
-    for number, block in enumerate(function(value, item)):  # noqa: UP028
+    if sign.is_up():
+        return
+    for number, block in enumerate(function(value, item)):
         yield number, block
+        if sign.is_up():
+            return
 
 
-def _all_blocks(function: Callable[[Any, Item], Iterable[Block]], value: Any, item: Item) -> list[Block]:
-    return list(function(value, item))
+def _all_blocks(
+    sign: _StopSign, function: Callable[[Any, Item], Iterable[Block]], value: Any, item: Item
+) -> list[Block]:
+    return [block for _, block in _blocks(sign, function, value, item)]
+
+
+class _StopSign:
+    """Tells tasks that nobody waits for them any more: a key in the table that Ray keeps for all its processes.
+
+    Not ``ray.cancel``: cancelling a task at the moment it ends aborts the whole driver with "Tried to complete task
+    that was not pending" (Ray 2.60; a sibling of that race was mended in ray-project/ray pull request 54798). Items
+    that fail together, as they do when the function has a mistake, meet that moment within seconds.
+    """
+
+    # Looking takes about 1 ms.
+    _seconds_between_looks = 0.2
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._next_look = 0.0
+
+    def is_up(self) -> bool:
+        """Whether it was raised, known with a short delay."""
+        from ray.experimental.internal_kv import _internal_kv_exists
+
+        now = time.monotonic()
+        if now < self._next_look:
+            return False
+        self._next_look = now + self._seconds_between_looks
+        return bool(_internal_kv_exists(self._key))
+
+    def put_up(self) -> None:
+        """Have the tasks end at their next block, those that have not begun at once."""
+        from ray.exceptions import RayError
+        from ray.experimental.internal_kv import _internal_kv_put
+
+        # A cluster that has gone stops its tasks by itself, and what it went with is already on its way up.
+        with suppress(RayError):
+            _internal_kv_put(self._key, b"")
 
 
 # What runs in the driver. -------------------------------------------------------------------------------------------
 
 
 class _Window:
-    """The tasks in flight: at most ``limit()``, refilled in the order of the items, cancelled when left early."""
+    """The tasks in flight: at most ``limit()``, refilled in the order of the items, stopped when left early."""
 
-    def __init__(self, submit: Callable[[Any], Any], items: Iterable[Any], limit: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        submit: Callable[[Any], Any],
+        items: Iterable[Any],
+        limit: Callable[[], int],
+        sign: _StopSign,
+    ) -> None:
         self._submit = submit
         self._items = enumerate(items)
         self._limit = limit
+        self._sign = sign
         self._running: dict[Any, int] = {}
 
     def fill(self) -> bool:
@@ -258,10 +312,9 @@ class _Window:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import ray
-
-        for handle in self._running:
-            ray.cancel(handle)
+        if self._running:
+            self._sign.put_up()
+            self._running.clear()
 
 
 def _get(position: int, reference: Any) -> Any:
@@ -301,7 +354,8 @@ class _Session:
         self._config = config
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._opened: Future[None] = Future()
+        self._opened = threading.Event()
+        self._error: BaseException | None = None
         self._release = threading.Event()
         self._gone = threading.Event()
         self.is_client = False
@@ -320,7 +374,10 @@ class _Session:
     def wait(self) -> None:
         """Connected, or BackendUnavailable."""
         self.launch()
-        self._opened.result()
+        while not self._opened.wait(_LOOK_UP_SECONDS):
+            pass
+        if self._error is not None:
+            raise self._error
         # Again: connecting outside the main thread leaves in place a handler of Ray's compiled part.
         _handle_sigterm()
 
@@ -337,12 +394,13 @@ class _Session:
         try:
             with ExitStack() as stack:
                 self._open(stack)
-                self._opened.set_result(None)
+                self._opened.set()
                 self._release.wait()
         except BaseException as error:
-            if self._opened.done():
+            if self._opened.is_set():
                 raise
-            self._opened.set_exception(error)
+            self._error = error
+            self._opened.set()
         finally:
             self._gone.set()
 
@@ -378,7 +436,11 @@ class _Session:
         stack.callback(_reread_environment)
         stack.enter_context(_environment({**_unset(RAY_VARIABLES), **_token(private)}))
         _reread_environment()
-        with _environment({**ONE_THREAD, **config.environment}), _foreign_errors("Ray does not start here"):
+        with (
+            _environment({**ONE_THREAD, **config.environment}),
+            _lean_node(),
+            _foreign_errors("Ray does not start here"),
+        ):
             stack.callback(ray.shutdown, wait_for_processes=True)
             ray.init(
                 address="local",
@@ -433,6 +495,26 @@ def _foreign_errors(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise BackendUnavailable(f"{what}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _lean_node() -> Iterator[None]:
+    """Start a local Ray without what it has no use for; ``ray.init`` does not offer these choices.
+
+    The autoscaler's monitor and the monitor of logs are 100 MB and a second of CPU. The agent by default insists on
+    port 52365 for 3.4 s, for which everything waits, when another Ray on this machine has it.
+    """
+    from ray._private import parameter
+
+    usual = parameter.RayParams
+    lean = {"no_monitor": True, "include_log_monitor": False, "dashboard_agent_listen_port": 0}
+    known = inspect.signature(usual).parameters
+    choices: Any = {name: value for name, value in lean.items() if name in known}
+    parameter.RayParams = partial(usual, **choices)  # type: ignore[misc,assignment]
+    try:
+        yield
+    finally:
+        parameter.RayParams = usual  # type: ignore[misc]
 
 
 def _probe(address: str) -> None:
@@ -541,7 +623,7 @@ def _wait_out(event: threading.Event) -> None:
     interrupts = 0
     while not event.is_set():
         try:
-            event.wait()
+            event.wait(_LOOK_UP_SECONDS)
         except KeyboardInterrupt:
             interrupts += 1
             if interrupts == 3:

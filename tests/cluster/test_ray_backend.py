@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 # A script's folder and the working directory are elsewhere: workers find the packages where the driver found them.
 PREAMBLE = f"""
-import json, os, signal, stat, sys, threading
+import json, os, signal, stat, sys, threading, time
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(ROOT)!r})
@@ -154,23 +154,29 @@ with open_backend("ray", ClusterConfig(workers=2)) as backend:
     while not (pids := descendants()):
         pass
     report(pids=[*pids], folder="")
-    signal.pause()
+    while True:
+        time.sleep(0.1)  # not signal.pause(), which sleeps on when the signal comes just before it
 """
+
+
+# A SystemExit that is raised while Ray's compiled part waits comes out of it with status 1.
+TERMINATED = (128 + signal.SIGTERM, 1)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("body", "signals", "expected"),
     [
-        (STREAMING, [signal.SIGINT], -signal.SIGINT),
-        (STREAMING, [signal.SIGINT, signal.SIGINT], -signal.SIGINT),
-        (WARMING, [signal.SIGINT], -signal.SIGINT),
-        (STREAMING, [signal.SIGTERM], 128 + signal.SIGTERM),
-        (WARMING, [signal.SIGTERM], 128 + signal.SIGTERM),
+        (STREAMING, [signal.SIGINT], [-signal.SIGINT]),
+        (STREAMING, [signal.SIGINT, signal.SIGINT], [-signal.SIGINT]),
+        (WARMING, [signal.SIGINT], [-signal.SIGINT]),
+        (STREAMING, [signal.SIGTERM], TERMINATED),
+        (WARMING, [signal.SIGTERM], TERMINATED),
     ],
+    ids=["ctrl-c", "ctrl-c-twice", "ctrl-c-while-starting", "kill", "kill-while-starting"],
 )
 def test_signals_end_a_driver_with_all_it_started(
-    tmp_path: Path, body: str, signals: list[int], expected: int
+    tmp_path: Path, body: str, signals: list[int], expected: Sequence[int]
 ) -> None:
     with driver(tmp_path, body) as process:
         facts = read(process, until="pids")
@@ -178,8 +184,8 @@ def test_signals_end_a_driver_with_all_it_started(
             # Ctrl-C goes to the whole group, ``kill`` to one process.
             (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
             time.sleep(0.3)
-        process.communicate(timeout=120)
-    assert process.returncode == expected
+        _, err = process.communicate(timeout=120)
+    assert process.returncode in expected, err
     assert not survivors(set(facts["pids"]))
     assert not facts["folder"] or not Path(facts["folder"]).exists()
 
@@ -323,7 +329,11 @@ def wait_for_port(port: int) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "auto", "ray://127.0.0.1:{client_port}"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:{port}", "auto", "ray://127.0.0.1:{client_port}"],
+    ids=["address", "auto", "client"],
+)
 def test_a_joined_cluster_is_used_and_left_running(
     tmp_path: Path, running_cluster: dict[str, str], address: str
 ) -> None:

@@ -33,10 +33,13 @@ def blocks(shared: int | None, item: int) -> Iterator[tuple[int, int]]:
         yield (shared or 0) + item, number
 
 
-def slow_blocks(shared: None, item: int) -> Iterator[int]:
-    for number in range(4):
-        time.sleep(0.03)
-        yield number
+def meet(shared: Path, item: int) -> Iterator[str]:
+    """Waits for the other of two items, so that both run at the same time or neither ends."""
+    yield "waiting"
+    (shared / str(item)).touch()
+    while not (shared / str(1 - item)).exists():
+        time.sleep(0.01)
+    yield "met"
 
 
 def reused_array(shared: None, item: int) -> Iterator[np.ndarray]:
