@@ -275,7 +275,9 @@ def test_the_spec_says_which_candidates_are_runs_of_their_own(tmp_path, which):
     also = [name for name in every if name not in selected][:2]
     rows = [{"candidate": name, "front": 1} for name in [*selected, *also]]
     write_table(folder.path / "pareto.parquet", table_of(rows))
-    expected = {"selected": [], "pareto": also, "all": [name for name in every if name not in selected]}[which]
+    expected = {"selected": [], "pareto": also, "all": [name for name in every if name not in selected]}[
+        which
+    ]
     runs = by_name(picture(mirrored(folder)))
     found = {name: run for name, run in runs.items() if run.tags["mmm.kind"] == "candidate"}
     assert sorted(found) == sorted(expected)
