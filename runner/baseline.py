@@ -11,6 +11,7 @@ from mmm_core.errors import UserError
 from mmm_core.features import Holiday, country_holidays, fold_holidays, prophet_columns
 from mmm_core.types import FloatArray
 from runner.dataset import Frequency, MediaPanel
+from runner.findings import Finding, Severity
 from runner.source import Source, read_table
 from runner.spec import ExperimentSpec
 
@@ -86,6 +87,22 @@ def check_baseline(spec: ExperimentSpec, panel: MediaPanel) -> None:
             f"baseline.components: weekday needs daily rows, these are {panel.frequency}; drop the component weekday"
         )
     folded_holidays(spec, panel)
+
+
+def unused_settings(spec: ExperimentSpec) -> list[Finding]:
+    """Settings of the baseline that have no effect, which their author may not know."""
+    given = {
+        "country": spec.baseline.country is not None and "holiday" not in spec.baseline.components,
+        "holidays": spec.baseline.holidays is not None and "holiday" not in spec.baseline.components,
+        "prophet": bool(spec.baseline.prophet) and not spec.baseline.components,
+    }
+    names = [f"baseline.{name}" for name, is_unused in given.items() if is_unused]
+    if not names:
+        return []
+    details = f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} no effect on this baseline."
+    return [
+        Finding("unused-baseline", Severity.INFO, details, "Add the component that needs it, or remove it.")
+    ]
 
 
 def prophet_baseline(

@@ -10,7 +10,7 @@ from mmm_core.errors import UserError
 from mmm_core.evaluate import split_window
 from mmm_core.features import factor_columns
 from mmm_core.types import FloatArray, ModelProblem, Role
-from runner.baseline import prophet_baseline
+from runner.baseline import prophet_baseline, unused_settings
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
 from runner.journal import candidate_columns
@@ -97,6 +97,7 @@ def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, F
         UserError: Prophet or the holidays fail, or two columns would have one name.
     """
     media, findings = modelled_media(spec, panel)
+    findings += unused_settings(spec)
     baseline = {name: panel.numeric[name] for name in spec.baseline.precomputed}
     effects: dict[str, FloatArray] = {}
     if spec.baseline.components:

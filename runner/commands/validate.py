@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.baseline import check_baseline
+from runner.baseline import check_baseline, unused_settings
 from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
 from runner.scenarios import check_scenarios
@@ -40,7 +40,7 @@ def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] =
 
     decoded = load_spec(spec, data=data, overrides=overrides)
     panel = load_panel(decoded)
-    findings = [*panel.findings, *check_panel_rows(decoded, panel)]
+    findings = [*panel.findings, *unused_settings(decoded), *check_panel_rows(decoded, panel)]
     studies = load_studies(decoded, panel)
     findings += studies.findings if studies else ()
     check_baseline(decoded, panel)

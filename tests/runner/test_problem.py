@@ -246,6 +246,25 @@ def test_weekdays_need_days():
     check_baseline(*world(daily, baseline={"components": ["weekday"]}))
 
 
+@pytest.mark.parametrize(
+    ("baseline", "details"),
+    [
+        ({"country": "DE"}, "baseline.country has no effect on this baseline."),
+        (
+            {"country": "DE", "holidays": "days.csv", "prophet": {"growth": "flat"}},
+            "baseline.country and baseline.holidays and baseline.prophet have no effect on this baseline.",
+        ),
+        (
+            {"precomputed": ["price"], "prophet": {"growth": "flat"}},
+            "baseline.prophet has no effect on this baseline.",
+        ),
+    ],
+)
+def test_settings_without_effect_are_told(baseline, details):
+    _, findings = built(baseline=baseline, context=[])
+    assert [(finding.case, finding.details) for finding in findings] == [("unused-baseline", details)]
+
+
 def test_with_prophet_a_factor_is_one_column_and_without_it_its_dummies():
     problem, _ = built(baseline={"components": ["trend", "season"]})
     assert problem.columns == ("trend", "season", "price", "event", "tv", "web", "mail")
