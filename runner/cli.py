@@ -28,9 +28,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-SpecPath = Annotated[Path, typer.Argument(help="Spec file (YAML).", show_default=False)]
+SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="Spec file (YAML).", show_default=False)]
 RunPath = Annotated[
-    Path, typer.Argument(help="Run folder, or a spec file for its newest run.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Run folder, or a spec file for its newest finished run.", show_default=False
+    ),
 ]
 DataPath = Annotated[
     str | None, typer.Option("--data", help="Table to use instead of data.path: CSV or Parquet.")
@@ -111,7 +114,9 @@ def run(
 
 @app.command()
 def evaluate(
-    source: Annotated[Path, typer.Argument(help="Spec file or run folder.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(metavar="SPEC", help="Spec file or run folder.", show_default=False)
+    ],
     candidates: Annotated[
         Path, typer.Option(help="CSV or Parquet, a column per hyperparameter.", show_default=False)
     ],
@@ -252,7 +257,10 @@ def ui(
 @app.command()
 def simulate(
     out: Annotated[
-        Path, typer.Argument(help="CSV or Parquet to write; the truth stands beside it.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="OUT", help="CSV or Parquet to write; the truth stands beside it.", show_default=False
+        ),
     ],
     seed: Annotated[int, typer.Option(min=0)] = 1,
     periods: Annotated[int | None, typer.Option(help="Rows; default four years.")] = None,
@@ -335,7 +343,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # names may hold what a terminal's encoding lacks
             stream.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="mmm")
     except UserError as error:
         typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
         sys.exit(2)

@@ -424,7 +424,7 @@ class ExecutionSpec(Strict):
     address: str = "local"
     backend: Literal["ray", "serial"] = "ray"
     workers: StrictInt | None = Field(None, ge=1)
-    dashboard: bool = False
+    dashboard: StrictBool = False
 
 
 Parameters = dict[str, Any]
