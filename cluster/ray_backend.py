@@ -330,7 +330,8 @@ def _get(position: int, reference: Any) -> Any:
         # The function's own exception cannot be read back; its text came along.
         raise TaskFailed(position, _plain(error).partition("Original exception:\n")[2]) from error
     except RayError as error:
-        raise WorkerLost(position, _first_line(error)) from error
+        # What follows names a file that may be on another host, or gone.
+        raise WorkerLost(position, _first_line(error).partition(" Check ")[0]) from error
 
 
 def _plain(error: BaseException) -> str:
@@ -413,7 +414,8 @@ class _Session:
             return
         stack.enter_context(_silence())
         if self._config.is_local:
-            self._open_local(stack)
+            with _foreign_errors("Ray does not start here"):
+                self._open_local(stack)
         else:
             self._join(stack)
 
@@ -436,11 +438,9 @@ class _Session:
         stack.callback(_reread_environment)
         stack.enter_context(_environment({**_unset(RAY_VARIABLES), **_token(private)}))
         _reread_environment()
-        with (
-            _environment({**ONE_THREAD, **config.environment}),
-            _lean_node(),
-            _foreign_errors("Ray does not start here"),
-        ):
+        # A folder inside: Ray opens the one it is given to everybody.
+        folder = Path(config.temp_dir).absolute() if config.temp_dir else private / "r"
+        with _environment({**ONE_THREAD, **config.environment}), _lean_node():
             stack.callback(ray.shutdown, wait_for_processes=True)
             ray.init(
                 address="local",
@@ -450,8 +450,7 @@ class _Session:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 job_config=JobConfig(_py_driver_sys_path=_added_import_path()),
-                # A folder inside: Ray opens the one it is given to everybody.
-                _temp_dir=config.temp_dir or str(private / "r"),
+                _temp_dir=str(folder),
             )
 
     def _join(self, stack: ExitStack) -> None:
@@ -494,7 +493,17 @@ def _foreign_errors(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise BackendUnavailable(f"{what}: {_first_line(error)}") from error
+        reason = _first_line(error)
+        if any("AuthenticationError" in repr(link) for link in _chain(error)):
+            reason = "it asks for a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the file that holds it"
+        raise BackendUnavailable(f"{what}: {reason}") from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager
