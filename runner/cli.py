@@ -45,6 +45,12 @@ Overrides = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that run folders are made in.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")]
+PlanBounds = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="low,high as multiples of today's spend, for all channels, or channel=low,high. Repeatable."
+    ),
+]
 TrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", help="MLflow server; default an SQLite file beside the runs.")
 ]
@@ -144,33 +150,20 @@ def evaluate(
 def allocate(
     source: RunPath,
     goal: Annotated[str, typer.Option(help="max_response or target_efficiency.")] = "max_response",
-    name: Annotated[
-        str | None, typer.Option(help="Name of the scenario; default made from the goal.")
-    ] = None,
-    target: Annotated[
-        float | None, typer.Option(help="ROAS (or CPA) to reach, for target_efficiency.")
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Total budget over the horizon; default today's.")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the plan; default made from the goal.")] = None,
+    target: Annotated[float | None, typer.Option(help="ROAS (or CPA) to reach with that goal.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Budget of the horizon; default today's.")] = None,
     budget_per_period: Annotated[float | None, typer.Option(help="Budget per period instead.")] = None,
     at_most: Annotated[
-        bool, typer.Option("--at-most", help="Spend up to the budget instead of all of it.")
+        bool, typer.Option("--at-most", help="Spend up to the budget, not all of it.")
     ] = False,
-    bounds: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="low,high as multiples of today's spend, for all channels, or channel=low,high. Repeatable."
-        ),
-    ] = None,
+    bounds: PlanBounds = None,
     start: Annotated[str | None, typer.Option(help="First date of the horizon.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date of the horizon.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Horizon: the last periods of the window.")] = None,
     flighting: Annotated[str, typer.Option(help="historical or constant.")] = "historical",
     carryover: Annotated[str, typer.Option(help="plan, or historical for Robyn's convention.")] = "plan",
-    candidate: Annotated[
-        list[str] | None, typer.Option(help="Plan for these models only. Repeatable.")
-    ] = None,
+    candidate: Annotated[list[str] | None, typer.Option(help="These models only. Repeatable.")] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
