@@ -413,6 +413,8 @@ class _Session:
             self._adopt()
             return
         stack.enter_context(_silence())
+        # Ray points breakpoint() to its own debugger and leaves it so.
+        stack.enter_context(_preserved("PYTHONBREAKPOINT"))
         if self._config.is_local:
             with _foreign_errors("Ray does not start here"):
                 self._open_local(stack)
@@ -578,8 +580,15 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
     Handing them to Ray as a runtime environment would do the same, and delay the first task by 2 to 3 s.
     """
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    with _preserved(*variables):
+        os.environ.update(variables)
+        yield
+
+
+@contextmanager
+def _preserved(*names: str) -> Iterator[None]:
+    """Leave variables of this process as they are now, whoever changes them meanwhile."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
