@@ -385,7 +385,18 @@ def bound_trend(x, n, trend_column, lower, upper):
 
 @njit(cache=True, nogil=True)
 def refit_batch(
-    x, outcomes, n, ridge_penalty, penalty, lower, upper, trend_column, intercept_rule, coefs, intercepts, statuses
+    x,
+    outcomes,
+    n,
+    ridge_penalty,
+    penalty,
+    lower,
+    upper,
+    trend_column,
+    intercept_rule,
+    coefs,
+    intercepts,
+    statuses,
 ):
     """The same rows fitted to many outcomes: coefs (B, K), intercepts (B,), statuses (B,) are filled."""
     k = x.shape[1]
@@ -496,7 +507,9 @@ def predict_studies(
             if not studies.is_about[s, m] or coef[j] == 0.0:
                 continue
             if studies.is_immediate[s]:
-                adstock_in_series(kind, design[j, first:stop], n_series, media[m, 2], media[m, 3], weights, own)
+                adstock_in_series(
+                    kind, design[j, first:stop], n_series, media[m, 2], media[m, 3], weights, own
+                )
             for t in range(first, stop):
                 effect = x[t - start, j]
                 if studies.is_immediate[s]:
@@ -591,7 +604,18 @@ def evaluate_batch(
 
     for c in range(media.shape[0]):
         transform_media(
-            kind, design, first_media, start, stop, media[c], weights, series, x, inflexion, adstocked, own_weight
+            kind,
+            design,
+            first_media,
+            start,
+            stop,
+            media[c],
+            weights,
+            series,
+            x,
+            inflexion,
+            adstocked,
+            own_weight,
         )
         n = n_train[c]
         bound_trend(x, n, trend_column, low, high)

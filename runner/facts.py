@@ -1,4 +1,4 @@
-"""Tables of facts about the selected models: contributions by date, response curves, intervals. Long, one fact a row."""
+"""Tables of facts about the selected models, one fact a row: contributions by date, response curves, intervals."""
 
 from __future__ import annotations
 

@@ -50,7 +50,9 @@ def model_record(
             "end": str(problem.dates[problem.stop - 1]),
             "periods": problem.n_window,
         },
-        "hyperparameters": dict(zip(problem.hyperparameter_names, model.hyperparameters.tolist(), strict=True)),
+        "hyperparameters": dict(
+            zip(problem.hyperparameter_names, model.hyperparameters.tolist(), strict=True)
+        ),
         "lambda": model.penalty,
         "intercept": model.intercept,
         "coefficients": dict(zip(problem.columns, model.coefs.tolist(), strict=True)),

@@ -1,14 +1,14 @@
 """One run from spec to report, stage by stage, each leaving its files before the next begins.
 
-    read      table -> checked panel; scenarios checked against it       nothing is on disk yet
-    baseline  Prophet -> problem                                         the run folder appears
-    search    trials over the backend                                    candidates/*.parquet
-    select    convergence, fronts, clusters                              convergence, pareto, clusters, contributions
-                                                                         and calibration, where there are lift studies
-    refits    bootstrap of the selected models over the backend          intervals, response_curves, models/*.json
-    plans     scenarios, per model and for the ensemble                  scenarios/*
-    report    page, one-pagers, tables                                   report/, tables/
-    tracking  MLflow mirrors the folder
+read      table -> checked panel; scenarios checked against it       nothing is on disk yet
+baseline  Prophet -> problem                                         the run folder appears
+search    trials over the backend                                    candidates/*.parquet
+select    convergence, fronts, clusters                              convergence, pareto, clusters, contributions
+                                                                     and calibration, where there are lift studies
+refits    bootstrap of the selected models over the backend          intervals, response_curves, models/*.json
+plans     scenarios, per model and for the ensemble                  scenarios/*
+report    page, one-pagers, tables                                   report/, tables/
+tracking  MLflow mirrors the folder
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _compute(
     folder: RunFolder,
     stages: Stages,
 ) -> Results:
-    """Everything that needs numbers: search, selection, refits, plans. Each stage's files are written before the next."""
+    """Everything that needs numbers; each stage leaves its files before the next begins."""
     problem = job.problem
     with stages("search"):
         trials = search(backend, job, spec.search.trials, folder, stages.progress)
@@ -172,7 +172,9 @@ def _present(
     tracking_uri: str | None,
 ) -> None:
     """Everything that only shows numbers: summary, report, MLflow. A failure here costs no result."""
-    findings += diagnose(results.problem, results.trials, results.selection, results.uncertainty, results.plans)
+    findings += diagnose(
+        results.problem, results.trials, results.selection, results.uncertainty, results.plans
+    )
     findings += diagnose_studies(results.problem, results.studies, results.selection.models)
     folder.write_findings(findings)
     folder.set_status("done")
@@ -196,4 +198,6 @@ def _write_summary(
         {"total": stages.total, "stages": stages.seconds, "candidates_per_second": rate},
     )
     summary = summarise(spec, results.problem, folder, results.selection, results.plans, findings)
-    write_json(folder.path / "summary.json", {**summary, "candidates_per_second": rate, "seconds": stages.total})
+    write_json(
+        folder.path / "summary.json", {**summary, "candidates_per_second": rate, "seconds": stages.total}
+    )

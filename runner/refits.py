@@ -106,7 +106,9 @@ def curves_table(
     return pa.concat_tables(parts)
 
 
-def _curve_rows(problem: ModelProblem, model: FittedModel, channel: str, interval: Interval | None) -> pa.Table:
+def _curve_rows(
+    problem: ModelProblem, model: FittedModel, channel: str, interval: Interval | None
+) -> pa.Table:
     import pyarrow as pa
 
     n = len(CURVE_MULTIPLIERS)
@@ -115,7 +117,9 @@ def _curve_rows(problem: ModelProblem, model: FittedModel, channel: str, interva
     if interval is not None:
         # The curve of a coefficient of 1: a channel without effect still has a band.
         unit = replace(model, coefs=np.ones_like(model.coefs))
-        lower, upper = response_band(interval, response_curve(problem, unit, channel, CURVE_MULTIPLIERS).response)
+        lower, upper = response_band(
+            interval, response_curve(problem, unit, channel, CURVE_MULTIPLIERS).response
+        )
     mask = np.full(n, interval is None)
     return pa.table(
         {
