@@ -14,6 +14,7 @@ tracking  MLflow mirrors the folder
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cluster.base import Backend, BackendUnavailable
 from cluster.config import ClusterConfig
 from mmm_core.errors import UserError
 from mmm_core.types import CandidateBatch, ModelProblem
+from mmm_core.warm_up import warm_up as compile_kernels
 from runner.dataset import MediaPanel, load_panel
 from runner.diagnosis import diagnose
 from runner.facts import contributions_table
@@ -73,13 +75,17 @@ def run_experiment(
         check_panel_rows(spec, panel)
         studies = load_studies(spec, panel)
         check_scenarios(spec, panel)
-    with _backend(spec) as backend:
+    with _backend(spec) as backend, ThreadPoolExecutor(max_workers=1) as beside:
+        # Ray starts, and kernels that are not on disk yet are compiled, while Prophet is loaded and fitted: compiled
+        # here they are ready for every worker of this machine, which would each compile them for itself.
         backend.warm_up()
+        compiled = beside.submit(compile_kernels)
         with stages("baseline"):
             problem, noticed = build_problem(spec, panel, studies)
             job = search_job(spec, problem)
             check_search(job)
             _start(backend)
+            compiled.result()
         folder = RunFolder.create(runs, spec, panel, problem, studies)
         stages.attach(folder)
         try:
