@@ -19,25 +19,24 @@ from runner.run_folder import RunFolder
 
 
 def contribution_rows(folder: RunFolder, truth: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Per channel: true contribution and ROAS, then every selected model's with its sampling interval."""
-    intervals = folder.table("intervals").to_pylist()
+    """Per channel: contribution and ROAS, true and found (mean of the selected models); then model by model."""
+    rows = [r for r in folder.table("intervals").to_pylist() if r["kind"] == "sampling"]
+    found = {(r["quantity"], r["name"], r["candidate"]): r for r in rows}
     models = folder.selected()
-    yield (
-        "channel",
-        "true contribution",
-        "true ROAS",
-        *(f"ROAS in {m} (90 % interval)" for m in models),
-        "mean ROAS",
-    )
+    each = (f"ROAS in {m} (90 % interval)" for m in models)
+    yield ("channel", "true contribution", "found", "true ROAS", "found", *each)
     for channel, facts in truth["channels"].items():
-        own = {
-            r["candidate"]: r
-            for r in intervals
-            if (r["kind"], r["quantity"], r["name"]) == ("sampling", "roas", channel)
-        }
-        cells = [f"{own[m]['estimate']:.2f} ({own[m]['lower']:.2f} to {own[m]['upper']:.2f})" for m in models]
-        mean = sum(own[m]["estimate"] for m in models) / len(models)
-        yield (channel, f"{facts['contribution']:,.0f}", f"{facts['roas']:.2f}", *cells, f"{mean:.2f}")
+        contribution = sum(found["contribution", channel, m]["estimate"] for m in models) / len(models)
+        roas = [found["roas", channel, m] for m in models]
+        mean = sum(r["estimate"] for r in roas) / len(models)
+        yield (
+            channel,
+            f"{facts['contribution']:,.0f}",
+            f"{contribution:,.0f}",
+            f"{facts['roas']:.2f}",
+            f"{mean:.2f}",
+            *(f"{r['estimate']:.2f} ({r['lower']:.2f} to {r['upper']:.2f})" for r in roas),
+        )
 
 
 def coverage(folder: RunFolder, truth: dict[str, Any]) -> dict[str, tuple[int, int]]:
