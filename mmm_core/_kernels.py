@@ -449,6 +449,37 @@ def fit_of_part(y, fitted, first, last, n_train, n_columns, df_intercept):
 
 
 @njit(cache=True, nogil=True)
+def fit_of_parts(y, fitted, n_train, n_val, n_columns, df_intercept, loss):
+    """NRMSE and adjusted R2 of training, validation and test rows, and the NRMSE that the search minimises."""
+    n_window = y.shape[0]
+    last_val = n_train + n_val
+    # Without a split every row trains, and there is no test part.
+    last_test = n_window if n_train < n_window else last_val
+    loss[NRMSE_TRAIN], loss[RSQ_TRAIN] = fit_of_part(y, fitted, 0, n_train, n_train, n_columns, df_intercept)
+    loss[NRMSE_VAL], loss[RSQ_VAL] = fit_of_part(
+        y, fitted, n_train, last_val, n_train, n_columns, df_intercept
+    )
+    loss[NRMSE_TEST], loss[RSQ_TEST] = fit_of_part(
+        y, fitted, last_val, last_test, n_train, n_columns, df_intercept
+    )
+    loss[NRMSE] = loss[NRMSE_VAL] if n_val > 0 else loss[NRMSE_TRAIN]
+
+
+@njit(cache=True, nogil=True)
+def take_apart(x, coef, intercept, contribution, fitted):
+    """contribution (K,): sum of each column's part over the rows; fitted (W,): intercept plus all parts of a row."""
+    for j in range(coef.shape[0]):
+        contribution[j] = 0.0
+    for t in range(x.shape[0]):
+        prediction = intercept
+        for j in range(coef.shape[0]):
+            part = x[t, j] * coef[j]
+            contribution[j] += part
+            prediction += part
+        fitted[t] = prediction
+
+
+@njit(cache=True, nogil=True)
 def decomp_rssd(contribution, first_paid, n_paid, spend_share, zero_penalty, effect_share):
     """Root of summed squared (effect share - spend share); infinite when no paid channel has any effect."""
     total = 0.0
@@ -586,7 +617,6 @@ def evaluate_batch(
     k, n_rows = design.shape
     n_window = stop - start
     n_media = media.shape[1]
-    first_paid = first_media
     y = outcome[start:stop]
     x = np.empty((n_window, k))
     for j in range(first_media):
@@ -627,25 +657,12 @@ def evaluate_batch(
             penalty[c], low, high, work, products, active, coefs[c],
         )  # fmt: skip
 
-        for j in range(k):
-            contributions[c, j] = 0.0
-        for t in range(n_window):
-            prediction = intercept
-            for j in range(k):
-                part = x[t, j] * coefs[c, j]
-                contributions[c, j] += part
-                prediction += part
-            fitted[t] = prediction
+        take_apart(x, coefs[c], intercept, contributions[c], fitted)
 
         loss = losses[c]
-        last_val = n + n_val[c]
-        loss[NRMSE_TRAIN], loss[RSQ_TRAIN] = fit_of_part(y, fitted, 0, n, n, k, df_intercept)
-        loss[NRMSE_VAL], loss[RSQ_VAL] = fit_of_part(y, fitted, n, last_val, n, k, df_intercept)
-        last_test = n_window if n < n_window else last_val
-        loss[NRMSE_TEST], loss[RSQ_TEST] = fit_of_part(y, fitted, last_val, last_test, n, k, df_intercept)
-        loss[NRMSE] = loss[NRMSE_VAL] if n_val[c] > 0 else loss[NRMSE_TRAIN]
+        fit_of_parts(y, fitted, n, n_val[c], k, df_intercept, loss)
         loss[DECOMP_RSSD] = decomp_rssd(
-            contributions[c], first_paid, n_paid, spend_share, zero_penalty, effect_shares[c]
+            contributions[c], first_media, n_paid, spend_share, zero_penalty, effect_shares[c]
         )
         predict_studies(
             kind, design, first_media, start, media[c], coefs[c], x, inflexion, adstocked, studies, weights, own,
