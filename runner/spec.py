@@ -318,8 +318,8 @@ class SelectionSpec(Strict):
     """How candidates become selected models.
 
     ``winners``: the best of each cluster by Robyn's error score, of which a third is DecompRSSD, or by its fit over
-    the whole window. DecompRSSD draws every ROAS towards the mean ROAS; on simulated data the winners by fit are somewhat
-    closer in ROAS, and their plans truly bring as much (README).
+    the whole window. DecompRSSD draws every ROAS towards the mean ROAS; on simulated data the winners by fit are
+    somewhat closer in ROAS, and their plans truly bring as much (README).
     """
 
     fronts: Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], _auto_or_count("auto")] = "auto"
