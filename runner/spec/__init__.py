@@ -1,0 +1,32 @@
+"""What was asked: one experiment as a frozen tree, decoded strictly once.
+
+``load_spec`` reads YAML (or JSON), applies overrides, refuses unknown keys and tells the user file, key and expectation
+in one sentence. Defaults are written here and nowhere else; ``ExperimentSpec.resolved`` writes them all out.
+"""
+
+from runner.spec.experiment import DEFAULT_RANGES, ExperimentSpec
+from runner.spec.fields import RESERVED_NAMES, Sign
+from runner.spec.loading import apply_override, decode, load_spec, read_yaml
+from runner.spec.messages import sentence
+from runner.spec.scenarios import DEFAULT_BOUNDS, HorizonSpec, ScenarioSpec
+from runner.spec.sections import BaselineSpec, CalibrationSpec, ChannelSpec, ContextSpec, OrganicSpec
+
+__all__ = [
+    "DEFAULT_BOUNDS",
+    "DEFAULT_RANGES",
+    "RESERVED_NAMES",
+    "BaselineSpec",
+    "CalibrationSpec",
+    "ChannelSpec",
+    "ContextSpec",
+    "ExperimentSpec",
+    "HorizonSpec",
+    "OrganicSpec",
+    "ScenarioSpec",
+    "Sign",
+    "apply_override",
+    "decode",
+    "load_spec",
+    "read_yaml",
+    "sentence",
+]
