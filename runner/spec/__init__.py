@@ -9,7 +9,14 @@ from runner.spec.fields import RESERVED_NAMES, Sign
 from runner.spec.loading import apply_override, decode, load_spec, read_yaml
 from runner.spec.messages import sentence
 from runner.spec.scenarios import DEFAULT_BOUNDS, HorizonSpec, ScenarioSpec
-from runner.spec.sections import BaselineSpec, CalibrationSpec, ChannelSpec, ContextSpec, OrganicSpec
+from runner.spec.sections import (
+    BaselineSpec,
+    CalibrationSpec,
+    ChannelSpec,
+    ContextSpec,
+    CurveSpec,
+    OrganicSpec,
+)
 
 __all__ = [
     "DEFAULT_BOUNDS",
@@ -19,6 +26,7 @@ __all__ = [
     "CalibrationSpec",
     "ChannelSpec",
     "ContextSpec",
+    "CurveSpec",
     "ExperimentSpec",
     "HorizonSpec",
     "OrganicSpec",

@@ -30,6 +30,7 @@ from runner.spec.sections import (
     CalibrationSpec,
     ChannelSpec,
     ContextSpec,
+    CurveSpec,
     DataSpec,
     ExecutionSpec,
     OrganicSpec,
@@ -74,6 +75,7 @@ class ExperimentSpec(Strict):
     penalty_factors: StrictBool = False
     intercept: InterceptRule = InterceptRule.NON_NEGATIVE
     calibration: Annotated[CalibrationSpec | None, as_mapping("path"), Also(TEXT)] = None
+    curves: tuple[CurveSpec, ...] = ()
     search: SearchSpec = SearchSpec()
     selection: SelectionSpec = SelectionSpec()
     bootstrap: BootstrapSpec = BootstrapSpec()
@@ -110,6 +112,8 @@ class ExperimentSpec(Strict):
         self._check_roles()
         self._check_hyperparameters()
         self._check_scenarios()
+        self._check_curves()
+        self._check_start()
         weights = self.search.objective_weights or ()
         if len(weights) == 3 and self.calibration is None:
             raise fail(
@@ -132,6 +136,31 @@ class ExperimentSpec(Strict):
                     raise fail(
                         f"scenarios.{scenario.name}.bounds: there is no channel {channel!r}"
                         f"{suggest(channel, channels)}"
+                    )
+
+    def _check_curves(self) -> None:
+        channels = [curve.channel for curve in self.curves]
+        for position, channel in enumerate(channels):
+            if channel not in self.media_names:
+                raise fail(
+                    f"curves[{position}].channel: there is no channel or organic medium {channel!r}"
+                    f"{suggest(channel, self.media_names)}"
+                )
+            for parameter in ("alpha", "gamma"):
+                if parameter in self._of_medium(channel):
+                    raise fail(
+                        f"hyperparameters.{channel}.{parameter}: is given here and by curves[{position}]; keep one"
+                    )
+
+    def _check_start(self) -> None:
+        known = [f"{medium}_{p}" for medium in self.media_names for p in (*self._per_medium, "penalty")]
+        known += [f"{column}_penalty" for column in (*self.baseline.components, *self.baseline.precomputed)]
+        known += [f"{context.name}_penalty" for context in self.context] + ["train_size", "lambda_hp"]
+        for position, point in enumerate(self.search.start):
+            for name in point:
+                if name not in known:
+                    raise fail(
+                        f"search.start[{position}].{name}: unknown hyperparameter{suggest(name, known)}"
                     )
 
     def _check_roles(self) -> None:
@@ -264,9 +293,16 @@ class ExperimentSpec(Strict):
         return self.tracking.experiment or self.name
 
 
+# (section, key) of the entries that may be a path alone; no section is the spec itself.
+SHORT_PATHS = ((None, "calibration"), ("baseline", "holidays"), ("search", "warm_start"))
+
+
 def file_entries(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The mappings of a spec that hold a path, in a fixed order."""
-    baseline = tree.get("baseline")
-    holidays = baseline.get("holidays") if isinstance(baseline, dict) else None
-    entries = [tree.get("data"), tree.get("calibration"), holidays]
+    entries = [tree.get("data"), tree.get("calibration")]
+    for section, key in SHORT_PATHS[1:]:
+        parent = tree.get(section)
+        entries.append(parent.get(key) if isinstance(parent, dict) else None)
+    curves = tree.get("curves")
+    entries += curves if isinstance(curves, (list, tuple)) else []
     return [entry for entry in entries if isinstance(entry, dict) and "path" in entry]

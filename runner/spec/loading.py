@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from mmm_core.errors import UserError
-from runner.spec.experiment import ExperimentSpec, file_entries
+from runner.spec.experiment import SHORT_PATHS, ExperimentSpec, file_entries
 from runner.spec.fields import suggest
 from runner.spec.messages import sentence
 
@@ -138,8 +138,8 @@ def load_spec(path: str | Path, *, data: str | None = None, overrides: Sequence[
 
 def _long_form(tree: dict[str, Any]) -> None:
     """Write out the short form of an entry that is a path alone."""
-    baseline = tree.get("baseline")
-    for parent, key in ((tree, "calibration"), (baseline, "holidays")):
+    for section, key in SHORT_PATHS:
+        parent = tree if section is None else tree.get(section)
         if isinstance(parent, dict) and isinstance(parent.get(key), str):
             parent[key] = {"path": parent[key]}
 

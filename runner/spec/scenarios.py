@@ -11,7 +11,13 @@ from runner.spec.fields import Day, FileName, Strict, check_order, fail, located
 
 # Multiples of today's spend. Narrower than Robyn's (0.5 to 2, and 0.1 to 10): a curve knows little outside the spends
 # it was fitted on.
-DEFAULT_BOUNDS = {"max_response": (0.7, 1.5), "target_efficiency": (0.1, 3.0)}
+DEFAULT_BOUNDS = {"max_response": (0.7, 1.5), "target_efficiency": (0.1, 3.0), "target_outcome": (0.1, 3.0)}
+
+# Goals that aim at a number, and what number.
+TARGETS = {
+    "target_efficiency": "a ROAS, or a CPA for conversions",
+    "target_outcome": "the outcome over the whole horizon, baseline included",
+}
 
 
 class HorizonSpec(Strict):
@@ -50,14 +56,19 @@ Bounds = Annotated[tuple[float, float] | dict[str, tuple[float, float]], BeforeV
 class ScenarioSpec(Strict):
     """One question to the allocator.
 
+    ``max_response`` spends a budget as well as can be. ``target_efficiency`` finds the most response at a ROAS (or CPA)
+    of all the money or, with ``measure: marginal``, of the last unit of it. ``target_outcome`` finds the least money
+    for an outcome.
+
     ``bounds`` are multiples of the spend in the horizon, for all channels or by channel (``default`` names the rest).
     ``flighting`` tells how a channel's money is spread over the horizon; ``carryover`` whose adstock counts: the
     plan's own, or Robyn's constant of the past.
     """
 
     name: FileName
-    goal: Literal["max_response", "target_efficiency"] = "max_response"
+    goal: Literal["max_response", "target_efficiency", "target_outcome"] = "max_response"
     target: StrictFloat | None = Field(None, gt=0)
+    measure: Literal["average", "marginal"] = "average"
     total_budget: StrictFloat | None = Field(None, ge=0)
     budget_per_period: StrictFloat | None = Field(None, ge=0)
     constraint: Literal["equal", "at_most"] = "equal"
@@ -68,13 +79,15 @@ class ScenarioSpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> ScenarioSpec:
-        if self.goal == "target_efficiency":
+        if self.goal in TARGETS:
             if self.target is None:
-                raise fail("goal target_efficiency needs target (a ROAS, or a CPA for conversions)")
+                raise fail(f"goal {self.goal} needs target ({TARGETS[self.goal]})")
             if self.total_budget is not None or self.budget_per_period is not None:
-                raise fail("goal target_efficiency finds the budget itself; remove the budget")
+                raise fail(f"goal {self.goal} finds the budget itself; remove the budget")
         elif self.target is not None:
-            raise fail("target belongs to goal target_efficiency")
+            raise fail("target belongs to the goals target_efficiency and target_outcome")
+        if self.measure == "marginal" and self.goal != "target_efficiency":
+            raise fail("measure marginal belongs to goal target_efficiency")
         if self.total_budget is not None and self.budget_per_period is not None:
             raise fail("give either total_budget or budget_per_period, not both")
         return self

@@ -118,6 +118,21 @@ class CalibrationSpec(FileSpec):
     """A table of lift studies that candidates are also judged by, and how its days meet the rows of the data."""
 
     convention: Convention = Convention.CORRECT
+    format: Literal["auto", "neutral", "robyn", "geolift", "meridian"] = "auto"
+
+
+class CurveSpec(FileSpec):
+    """A cumulative curve of spend and response that one channel's alpha and gamma are bounded by.
+
+    Such as reach and frequency from a media plan. ``where`` takes the rows of the table whose columns have these
+    values; ``shape`` says what is known of the curve before it is fitted.
+    """
+
+    channel: Name
+    spend: Text = "spend_cumulated"
+    response: Text = "response_cumulated"
+    where: dict[str, Text] = Field(default_factory=dict)
+    shape: Literal["any", "concave", "s"] = "any"
 
 
 class BaselineSpec(Strict):
@@ -147,7 +162,12 @@ class ValidationSpec(Strict):
 
 
 class SearchSpec(Strict):
-    """How candidates are asked for. The batch size belongs to the search, never to the machine."""
+    """How candidates are asked for. The batch size belongs to the search, never to the machine.
+
+    ``penalty_scale`` is how lambda_hp becomes lambda, ``solver`` how exactly the ridge is solved; the defaults are
+    Robyn's. ``warm_start`` names a finished run whose selected models every trial asks first; a run writes them out as
+    ``start``, so that its own spec says all.
+    """
 
     optimizer: str = "TwoPointsDE"
     trials: StrictInt = Field(5, ge=1)
@@ -156,6 +176,10 @@ class SearchSpec(Strict):
     seed: StrictInt = Field(123, ge=0)
     objective_weights: tuple[StrictFloat, ...] | None = None
     rssd_zero_penalty: StrictBool = True
+    penalty_scale: Literal["linear", "log"] = "linear"
+    solver: Literal["glmnet", "exact"] = "glmnet"
+    warm_start: Annotated[FileSpec | None, as_mapping("path"), Also(TEXT)] = None
+    start: tuple[dict[str, StrictFloat], ...] = ()
 
     @field_validator("objective_weights")
     @classmethod
@@ -175,6 +199,7 @@ class SelectionSpec(Strict):
     ``winners``: the best of each cluster by Robyn's error score, of which a third is DecompRSSD, or by its fit over
     the whole window. DecompRSSD draws every ROAS towards the mean ROAS; on simulated data the winners by fit are
     somewhat closer in ROAS, and their plans truly bring as much (README).
+    ``calibration_constraint``: with lift studies only this part of the candidates, those closest to them, is kept.
     """
 
     fronts: Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], auto_or_count("auto")] = "auto"
@@ -184,6 +209,7 @@ class SelectionSpec(Strict):
     ] = "auto"
     per_cluster: StrictInt = Field(1, ge=1)
     winners: Literal["error_score", "fit"] = "error_score"
+    calibration_constraint: StrictFloat = Field(0.1, gt=0, le=1)
 
 
 class BootstrapSpec(Strict):

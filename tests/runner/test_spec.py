@@ -134,9 +134,14 @@ def test_hyperparameters_are_checked_where_they_are_read(key, value, message):
         ({"bounds": {"tvv": [0, 1]}}, "scenarios.plan.bounds: there is no channel 'tvv'; did you mean 'tv'?"),
         ({"name": "../plan"}, "scenarios[0].name: '../plan' becomes a file name"),
         ({"name": ".plan"}, "scenarios[0].name: '.plan' becomes a file name"),
-        ({"goal": "most"}, "scenarios[0].goal: expected max_response or target_efficiency, got most"),
-        ({"target": 3}, "scenarios[0]: target belongs to goal target_efficiency"),
+        (
+            {"goal": "most"},
+            "scenarios[0].goal: expected max_response, target_efficiency or target_outcome, got most",
+        ),
+        ({"target": 3}, "scenarios[0]: target belongs to the goals target_efficiency and target_outcome"),
         ({"goal": "target_efficiency"}, "scenarios[0]: goal target_efficiency needs target"),
+        ({"goal": "target_outcome"}, "needs target (the outcome over the whole horizon, baseline included)"),
+        ({"measure": "marginal"}, "scenarios[0]: measure marginal belongs to goal target_efficiency"),
         (
             {"goal": "target_efficiency", "target": 2, "total_budget": 5},
             "finds the budget itself; remove the budget",
@@ -154,6 +159,42 @@ def test_hyperparameters_are_checked_where_they_are_read(key, value, message):
 )
 def test_scenarios_are_checked_where_they_are_read(scenario, message):
     assert message in refusal(scenarios=[{"name": "plan", **scenario}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"curves": [{"channel": "tvv", "path": "c.csv"}]},
+            "curves[0].channel: there is no channel or organic",
+        ),
+        ({"curves": [{"channel": "tv"}]}, "curves[0].path: is missing; add it"),
+        (
+            {"curves": [{"channel": "tv", "path": "c.csv"}], "hyperparameters__tv__gamma": 0.5},
+            "hyperparameters.tv.gamma: is given here and by curves[0]; keep one",
+        ),
+        (
+            {"search__start": [{"tv_tetha": 0.2}]},
+            "search.start[0].tv_tetha: unknown hyperparameter; did you mean",
+        ),
+        ({"search__solver": "fast"}, "search.solver: expected glmnet or exact, got fast"),
+        (
+            {"selection__calibration_constraint": 0},
+            "selection.calibration_constraint: expected greater than 0",
+        ),
+        ({"calibration": {"path": "l.csv", "format": "excel"}}, "calibration.format: expected auto, neutral"),
+    ],
+)
+def test_options_of_curves_and_search_are_checked_where_they_are_read(changes, message):
+    assert message in refusal(**changes)
+
+
+def test_paths_of_curves_and_warm_starts_are_relative_to_the_spec(tmp_path):
+    tree = change(small_spec(), curves=[{"channel": "tv", "path": "c.csv"}], search__warm_start="runs/old")
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree))
+    spec = load_spec(tmp_path / "s.yaml")
+    assert spec.curves[0].path == str(tmp_path / "c.csv")
+    assert spec.search.warm_start.path == str(tmp_path / "runs" / "old")
 
 
 def test_two_scenarios_have_two_names():
