@@ -13,10 +13,11 @@ tracking  MLflow mirrors the folder
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cluster import open_backend
 from cluster.base import Backend, BackendUnavailable
@@ -24,6 +25,7 @@ from cluster.config import ClusterConfig
 from mmm_core.errors import UserError
 from mmm_core.types import CandidateBatch, ModelProblem
 from mmm_core.warm_up import warm_up as compile_kernels
+from runner.candidates import Candidates, Searched
 from runner.dataset import MediaPanel, load_panel
 from runner.diagnosis import diagnose
 from runner.facts import contributions_table
@@ -35,9 +37,7 @@ from runner.refits import Uncertainty, intervals_table, refit_models
 from runner.reports import write_report
 from runner.run_folder import RunFolder
 from runner.scenarios import ScenarioPlans, check_scenarios, solve_scenario
-from runner.search.base import SearchJob
-from runner.search.engine import check_search, search, search_job
-from runner.select import Selection, clusters_table, convergence_table, pareto_table, select
+from runner.select import Selection, clusters_table, convergence_table, pareto_table
 from runner.spec import ExperimentSpec
 from runner.stages import Stages
 from runner.studies import Studies, calibration_table, diagnose_studies, load_studies
@@ -47,28 +47,44 @@ from runner.tracking.mirror import mirror_quietly
 
 
 @dataclass(frozen=True, eq=False)
+class Prepared:
+    """What stands before the first candidate: the spec, its data, and what was noticed on the way."""
+
+    spec: ExperimentSpec
+    panel: MediaPanel
+    studies: Studies | None
+    problem: ModelProblem
+    findings: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Results:
     """What the computing stages hand to the presenting ones."""
 
-    problem: ModelProblem
     trials: Sequence[CandidateBatch]
     selection: Selection
     uncertainty: Uncertainty
     plans: Sequence[ScenarioPlans]
-    studies: Studies | None
 
 
 def run_experiment(
-    spec: ExperimentSpec, runs: Path, *, tracking_uri: str | None = None, progress: Progress
+    spec: ExperimentSpec,
+    runs: Path,
+    *,
+    candidates: Candidates | None = None,
+    tracking_uri: str | None = None,
+    progress: Progress,
 ) -> RunFolder:
     """Run a decoded spec to the end.
 
     Args:
         spec: what to do. runs: folder that the run folder is made in.
+        candidates: where they come from; default the spec's search.
         tracking_uri: MLflow store instead of the spec's. progress: is told how far the run is.
     Raises:
         UserError: the input cannot be used; nothing was written.
     """
+    candidates = candidates or Searched()
     stages = Stages(progress)
     with stages("read"):
         panel = load_panel(spec)
@@ -82,18 +98,37 @@ def run_experiment(
         compiled = beside.submit(compile_kernels)
         with stages("baseline"):
             problem, noticed = build_problem(spec, panel, studies)
-            job = search_job(spec, problem)
-            check_search(job)
+            candidates.check(spec, problem)
             _start(backend)
             compiled.result()
-        folder = RunFolder.create(runs, spec, panel, problem, studies)
-        stages.attach(folder)
-        try:
-            results = _compute(spec, panel, studies, job, backend, folder, stages)
-        except BaseException:
-            folder.set_status("failed")
-            raise
-    _present(spec, folder, results, [*panel.findings, *noticed], stages, tracking_uri)
+        prepared = Prepared(spec, panel, studies, problem, [*panel.findings, *noticed])
+        folder, results = _compute_in_folder(prepared, candidates, backend, runs, stages)
+    _present(prepared, folder, results, stages, tracking_uri)
+    return folder
+
+
+def run_prepared(
+    prepared: Prepared,
+    candidates: Candidates,
+    runs: Path,
+    *,
+    origin: Mapping[str, Any] | None = None,
+    tracking_uri: str | None = None,
+    progress: Progress,
+) -> RunFolder:
+    """All stages after the baseline, in this process, for a problem that stands already.
+
+    Args:
+        prepared: the problem and where it comes from. candidates: such as a model brought along.
+        runs: folder that the run folder is made in. origin: written to the manifest: where the models come from.
+        tracking_uri, progress: as in ``run_experiment``.
+    """
+    stages = Stages(progress)
+    candidates.check(prepared.spec, prepared.problem)
+    with open_backend("serial", ClusterConfig()) as backend:
+        backend.start()
+        folder, results = _compute_in_folder(prepared, candidates, backend, runs, stages, origin)
+    _present(prepared, folder, results, stages, tracking_uri)
     return folder
 
 
@@ -113,21 +148,33 @@ def _start(backend: Backend) -> None:
         raise UserError(f"execution.address: {error}") from error
 
 
-def _compute(
-    spec: ExperimentSpec,
-    panel: MediaPanel,
-    studies: Studies | None,
-    job: SearchJob,
+def _compute_in_folder(
+    prepared: Prepared,
+    candidates: Candidates,
     backend: Backend,
-    folder: RunFolder,
+    runs: Path,
     stages: Stages,
+    origin: Mapping[str, Any] | None = None,
+) -> tuple[RunFolder, Results]:
+    """The run folder, and in it everything that is computed; a failure leaves what was done before it."""
+    folder = RunFolder.create(runs, prepared.spec, prepared.panel, prepared.problem, prepared.studies, origin)
+    stages.attach(folder)
+    try:
+        return folder, _compute(prepared, candidates, backend, folder, stages)
+    except BaseException:
+        folder.set_status("failed")
+        raise
+
+
+def _compute(
+    prepared: Prepared, candidates: Candidates, backend: Backend, folder: RunFolder, stages: Stages
 ) -> Results:
     """Everything that needs numbers; each stage leaves its files before the next begins."""
-    problem = job.problem
+    spec, problem, studies = prepared.spec, prepared.problem, prepared.studies
     with stages("search"):
-        trials = search(backend, job, spec.search.trials, folder, stages.progress)
+        trials = candidates.make(spec, problem, backend, folder, stages.progress)
     with stages("select"):
-        selection = select(spec, problem, trials)
+        selection = candidates.select(spec, problem, trials)
         _write_selection(folder, problem, selection)
         if studies is not None:
             table = calibration_table(problem, studies, selection.models)
@@ -135,12 +182,12 @@ def _compute(
     with stages("refits"):
         uncertainty = refit_models(spec, problem, selection, backend)
         _write_uncertainty(folder, uncertainty)
-        _write_models(spec, panel, problem, folder, selection, uncertainty)
+        _write_models(prepared, folder, selection, uncertainty)
     with stages("plans"):
         plans = [solve_scenario(spec, scenario, problem, selection.models) for scenario in spec.scenarios]
         for entry in plans:
             write_plans(folder, entry)
-    return Results(problem, trials, selection, uncertainty, plans, studies)
+    return Results(trials, selection, uncertainty, plans)
 
 
 def _write_selection(folder: RunFolder, problem: ModelProblem, selection: Selection) -> None:
@@ -156,46 +203,44 @@ def _write_uncertainty(folder: RunFolder, uncertainty: Uncertainty) -> None:
 
 
 def _write_models(
-    spec: ExperimentSpec,
-    panel: MediaPanel,
-    problem: ModelProblem,
-    folder: RunFolder,
-    selection: Selection,
-    uncertainty: Uncertainty,
+    prepared: Prepared, folder: RunFolder, selection: Selection, uncertainty: Uncertainty
 ) -> None:
     for row, model in enumerate(selection.models):
         batch = selection.batch[row : row + 1]
-        record = model_record(spec, panel, problem, batch, model, selection.facts[row], uncertainty)
+        record = model_record(
+            prepared.spec,
+            prepared.panel,
+            prepared.problem,
+            batch,
+            model,
+            selection.facts[row],
+            uncertainty,
+        )
         write_model(folder.path / "models" / f"{model.candidate}.json", record)
 
 
 def _present(
-    spec: ExperimentSpec,
-    folder: RunFolder,
-    results: Results,
-    findings: list[Finding],
-    stages: Stages,
-    tracking_uri: str | None,
+    prepared: Prepared, folder: RunFolder, results: Results, stages: Stages, tracking_uri: str | None
 ) -> None:
     """Everything that only shows numbers: summary, report, MLflow. A failure here costs no result."""
-    findings += diagnose(
-        results.problem, results.trials, results.selection, results.uncertainty, results.plans
-    )
-    findings += diagnose_studies(results.problem, results.studies, results.selection.models)
+    spec, problem = prepared.spec, prepared.problem
+    findings = list(prepared.findings)
+    findings += diagnose(problem, results.trials, results.selection, results.uncertainty, results.plans)
+    findings += diagnose_studies(problem, prepared.studies, results.selection.models)
     folder.write_findings(findings)
     folder.set_status("done")
-    _write_summary(spec, folder, results, findings, stages)
+    _write_summary(prepared, folder, results, findings, stages)
     with stages("report"):
         write_report(folder)
     if spec.tracking.enabled:
         with stages("tracking"):
             late = mirror_quietly(folder, spec, tracking_uri)
         folder.write_findings([*findings, *late])
-    _write_summary(spec, folder, results, findings, stages)
+    _write_summary(prepared, folder, results, findings, stages)
 
 
 def _write_summary(
-    spec: ExperimentSpec, folder: RunFolder, results: Results, findings: Sequence[Finding], stages: Stages
+    prepared: Prepared, folder: RunFolder, results: Results, findings: Sequence[Finding], stages: Stages
 ) -> None:
     n = sum(len(trial) for trial in results.trials)
     rate = n / stages.seconds["search"]
@@ -203,7 +248,7 @@ def _write_summary(
         folder.path / "timings.json",
         {"total": stages.total, "stages": stages.seconds, "candidates_per_second": rate},
     )
-    summary = summarise(spec, results.problem, folder, results.selection, results.plans, findings)
+    summary = summarise(prepared.spec, prepared.problem, folder, results.selection, results.plans, findings)
     write_json(
         folder.path / "summary.json", {**summary, "candidates_per_second": rate, "seconds": stages.total}
     )

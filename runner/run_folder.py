@@ -59,8 +59,13 @@ class RunFolder:
         panel: MediaPanel,
         problem: ModelProblem,
         studies: Studies | None = None,
+        origin: Mapping[str, Any] | None = None,
     ) -> RunFolder:
         """A new folder ``<name>-<utc timestamp>-<spec digest>`` holding spec, inputs and manifest.
+
+        Args:
+            runs: where. spec, panel, problem, studies: what is run.
+            origin: where models that were not searched for come from; noted in the manifest.
 
         Raises:
             UserError: the folder of runs cannot be written.
@@ -94,6 +99,7 @@ class RunFolder:
                 "versions": versions(),
                 "machine": machine(),
                 "stages": {},
+                **({"origin": dict(origin)} if origin else {}),
             }
         )
         return folder

@@ -173,7 +173,7 @@ def test_a_stage_that_breaks_is_named_in_the_manifest(tmp_path, monkeypatch):
     def breaks(*args):
         raise ZeroDivisionError("no reason")
 
-    monkeypatch.setattr("runner.orchestrate.select", breaks)
+    monkeypatch.setattr("runner.candidates.select", breaks)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()
