@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmm_core.clustering import Clustering, cluster_intervals, cluster_models
-from mmm_core.convergence import Convergence, measure_convergence
+from mmm_core.convergence import Convergence, ConvergenceBin, measure_convergence
 from mmm_core.errors import UserError
 from mmm_core.intervals import Interval
 from mmm_core.metrics import window_nrmse
@@ -154,8 +154,9 @@ def _spread(
 
 
 def convergence_table(selection: Selection) -> pa.Table:
-    """``convergence.parquet``."""
-    return table_of([asdict(row) for row in selection.convergence.bins])
+    """``convergence.parquet``; without rows where nothing was searched."""
+    names = [field.name for field in fields(ConvergenceBin)]
+    return table_of([asdict(row) for row in selection.convergence.bins], names)
 
 
 def pareto_table(selection: Selection) -> pa.Table:

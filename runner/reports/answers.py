@@ -233,7 +233,7 @@ def _moves(run: RunData, view: ScenarioView) -> str:
 def trust_sentences(run: RunData) -> list[str]:
     """Whether the search has settled and what else to look at before acting."""
     sentences = []
-    if run.convergence is not None:
+    if run.convergence is not None and run.convergence.num_rows:
         verdicts = dict(zip(*(run.convergence[c].to_pylist() for c in ("loss", "is_converged")), strict=True))
         open_ones = [say(f"loss.{loss}") for loss, settled in verdicts.items() if not settled]
         sentences.append(

@@ -199,6 +199,8 @@ def _search(run: RunData, pictures: Pictures, embedder: _Embedder) -> Markup:
 
 
 def _convergence(run: RunData, pictures: Pictures, embedder: _Embedder) -> list[Markup]:
+    if run.convergence is not None and run.convergence.num_rows == 0:
+        return [_missing("search")]
     if run.convergence is None or pictures.convergence is None:
         return [_missing("convergence")]
     last = {row["loss"]: row for row in run.convergence.to_pylist()}

@@ -348,6 +348,7 @@ WORDS: dict[str, str] = {
     # what is missing
     "missing.selection": "There are no selected models: the run did not get that far.",
     "missing.convergence": "There is no convergence table: the run did not get that far.",
+    "missing.search": "Nothing was searched: the model was brought along.",
     "missing.pareto": "There is no table of Pareto fronts: the run did not get that far.",
     "missing.clusters": "There is no table of clusters: the run did not get that far.",
     "missing.intervals": "There are no sampling intervals: the run has no intervals.parquet.",
