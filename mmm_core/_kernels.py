@@ -501,6 +501,59 @@ def decomp_rssd(contribution, first_paid, n_paid, spend_share, zero_penalty, eff
     return rssd * (1.0 + zeros / n_paid) if zero_penalty else rssd
 
 
+class Reference(NamedTuple):
+    """The model before a refresh as kernels take it, see ``types.ReferenceShares``; without one, arrays of length 0.
+
+    roas and spend are in units of each channel's scale, so that contribution / spend - roas counts scales; of length 0
+    where paid media are compared by their shares.
+    """
+
+    shares: NDArray[np.float64]  # (K + 1,)
+    other_weight: float  # 1 / (1 - new periods / W)
+    roas: NDArray[np.float64]  # (P,)
+    spend: NDArray[np.float64]  # (P,)
+
+
+# Where the change of one channel's ROAS counts no further, in units of its scale.
+LARGEST_CHANGE = 10.0
+
+
+@njit(cache=True, nogil=True)
+def roas_change(contribution, first_paid, n_paid, reference):
+    """Mean square over paid media of the change of contribution per spend, in units of each channel's scale."""
+    squares = 0.0
+    for i in range(n_paid):
+        d = contribution[first_paid + i] / reference.spend[i] - reference.roas[i]
+        squares += d * d / (1.0 + (d / LARGEST_CHANGE) ** 2)
+    return squares / n_paid
+
+
+@njit(cache=True, nogil=True)
+def distance_to_reference(contribution, intercept, first_paid, n_paid, reference):
+    """M + Q / (1 - new periods / W), see ``types.ReferenceShares``; infinite where contributions sum to 0.
+
+    contribution (K,) and intercept are sums over the window.
+    """
+    k = contribution.shape[0]
+    total = intercept
+    for j in range(k):
+        total += contribution[j]
+    if total == 0.0:
+        return math.inf
+    d = intercept / total - reference.shares[0]
+    others, paid = d * d, 0.0
+    for j in range(k):
+        d = contribution[j] / total - reference.shares[j + 1]
+        if first_paid <= j < first_paid + n_paid:
+            paid += d * d
+        else:
+            others += d * d
+    media = paid / n_paid
+    if reference.roas.shape[0] > 0:
+        media = roas_change(contribution, first_paid, n_paid, reference)
+    return math.sqrt(media) + math.sqrt(others / (k + 1 - n_paid)) * reference.other_weight
+
+
 # ------------------------------------------------------------------------------------------------------- calibration
 
 
@@ -603,6 +656,7 @@ def evaluate_batch(
     ridge_penalty,
     penalty,
     studies,
+    reference,
     losses,
     coefs,
     contributions,
@@ -671,3 +725,7 @@ def evaluate_batch(
         loss[MAPE] = study_error(predicted, studies)
         loss[INTERCEPT] = intercept
         statuses[c] = ALL_MEDIA_ZERO if status == OK and math.isinf(loss[DECOMP_RSSD]) else status
+        if reference.shares.shape[0] > 0:
+            loss[DECOMP_RSSD] = distance_to_reference(
+                contributions[c], intercept * n_window, first_media, n_paid, reference
+            )

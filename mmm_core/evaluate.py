@@ -16,6 +16,7 @@ from mmm_core.types import (
     IntArray,
     InterceptRule,
     ModelProblem,
+    RefreshLoss,
     Scope,
     read_only,
 )
@@ -35,6 +36,10 @@ NO_STUDIES = _kernels.Studies(
     estimate=read_only([]),
     error_weights=read_only([]),
     is_series_of_its_own=False,
+)
+
+NO_REFERENCE = _kernels.Reference(
+    shares=read_only([]), other_weight=1.0, roas=read_only([]), spend=read_only([])
 )
 
 
@@ -89,6 +94,22 @@ def kernel_studies(problem: ModelProblem) -> _kernels.Studies:
     )
 
 
+def kernel_reference(problem: ModelProblem) -> _kernels.Reference:
+    """The model before a refresh as kernels take it."""
+    reference = problem.reference
+    if reference is None:
+        return NO_REFERENCE
+    is_stable = reference.loss is RefreshLoss.STABLE
+    # A channel without spend brings nothing by it: its change is that of its contribution, counted as if one unit.
+    spend = np.where(problem.total_spend > 0, problem.total_spend, 1.0)
+    return _kernels.Reference(
+        shares=reference.shares,
+        other_weight=1 / (1 - reference.periods / problem.n_window),
+        roas=read_only(reference.roas / reference.scale if is_stable else []),
+        spend=read_only(spend * reference.scale if is_stable else []),
+    )
+
+
 def check_hyperparameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
     """A contiguous (N, H) matrix whose every value is legal, or an error that names row and column."""
     values = np.ascontiguousarray(hyperparameters, dtype=np.float64)
@@ -118,7 +139,8 @@ def evaluate_candidates(
 ) -> CandidateBatch:
     """Fit, decompose and judge N candidates: adstock on all T rows, window, Hill, bounded ridge, decomposition, losses.
 
-    Where the problem has lift studies, ``mape`` says how far the candidate is from them (see ``calibration``).
+    Where the problem has lift studies, ``mape`` says how far the candidate is from them (see ``calibration``). Where it
+    has the model before a refresh, ``decomp_rssd`` says how far from that one (see ``types.ReferenceShares``).
 
     Every number is that of glmnet's own coordinate descent (see ``ridge``), so results agree with R Robyn to rounding.
 
@@ -164,6 +186,7 @@ def evaluate_candidates(
         np.array(penalty, dtype=np.float64),
         penalty_factors(problem, values),
         kernel_studies(problem),
+        kernel_reference(problem),
         losses,
         coefs,
         contributions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -76,6 +76,13 @@ class Convention(StrEnum):
 
     CORRECT = "correct"
     ROBYN = "robyn"
+
+
+class RefreshLoss(StrEnum):
+    """What a refreshed model is asked to keep of the model before it, see ``ReferenceShares``."""
+
+    ROBYN = "robyn"
+    STABLE = "stable"
 
 
 class FitStatus(StrEnum):
@@ -194,6 +201,76 @@ class LiftStudies(_Bundle):
 
 
 @dataclass(frozen=True, eq=False)
+class ReferenceShares(_Bundle):
+    """The model before a refresh; the distance to it takes the place of DecompRSSD.
+
+        distance = M + Q / (1 - periods / W)
+
+    Q is the root mean square of (share - shares) over the intercept and all columns that are not paid media, where a
+    share is a contribution over the window in all contributions. M is over the P paid media: ``robyn`` takes the same,
+    ``stable`` the root mean square of c(d) with d = (contribution / spend - roas) / scale, each channel's change of
+    outcome per unit of spend in a unit of its own, and c(d) = d / sqrt(1 + (d / 10)^2), which no single channel can
+    drive beyond 10. There is no penalty on channels without effect.
+
+    Attributes:
+        shares: (K + 1,) of the intercept, then of every column in the order of the problem.
+        periods: rows of the window that the model before has not seen, 1 <= periods < W.
+        loss: see above.
+        roas: (P,) outcome per unit of spend of the model before, for conversions too; needed by ``stable`` alone.
+        scale: (P,) > 0 in the same unit, such as its standard error; needed by ``stable`` alone.
+    Source: Robyn 3.12.1, refresh.R and model.R, for ``robyn``.
+    """
+
+    shares: FloatArray
+    periods: int
+    loss: RefreshLoss = RefreshLoss.ROBYN
+    roas: FloatArray = field(default_factory=lambda: np.empty(0))
+    scale: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        set_field(self, "loss", RefreshLoss(self.loss))
+        for name in ("shares", "roas", "scale"):
+            set_field(self, name, read_only(getattr(self, name)))
+            if not np.isfinite(getattr(self, name)).all():
+                raise RangeError(f"{name} of the model before must be finite")
+        if self.roas.shape != self.scale.shape:
+            raise ShapeError(f"roas has shape {self.roas.shape}, scale {self.scale.shape}, expected the same")
+        if (self.scale <= 0).any():
+            raise RangeError("scales of a refresh must be above 0")
+
+    @classmethod
+    def stable(
+        cls, shares: FloatArray, periods: int, roas: FloatArray, standard_error: FloatArray
+    ) -> ReferenceShares:
+        """The loss ``stable`` with each channel's standard error of its ROAS as its scale.
+
+        Where the error is 0 or not known (NaN) the scale is |roas|, and where that is 0 too, the mean |roas|.
+
+        Raises:
+            RangeError: no channel has a ROAS nor a standard error.
+        """
+        own = np.where(np.nan_to_num(standard_error) > 0, standard_error, np.abs(roas))
+        scale = np.where(own > 0, own, np.abs(roas).mean())
+        return cls(shares, periods, RefreshLoss.STABLE, roas, scale)
+
+    def check(self, n_columns: int, n_paid: int, n_window: int) -> None:
+        """Raise unless this is the model before of a problem with K columns, P paid media and W periods."""
+        if self.shares.shape != (n_columns + 1,):
+            raise ShapeError(f"shares has shape {self.shares.shape}, expected ({n_columns + 1},)")
+        if self.loss is RefreshLoss.STABLE and self.roas.shape != (n_paid,):
+            raise ShapeError(f"roas has shape {self.roas.shape}, expected ({n_paid},)")
+        if not 1 <= self.periods < n_window:
+            raise RangeError(
+                f"a refresh adds {self.periods} periods to a window of {n_window}, expected fewer, and 1 or more"
+            )
+
+
+# A digest passes over these fields at their default, so that problems without them keep the digest they had.
+OPTION = {"is_option": True}
+
+
+@dataclass(frozen=True, eq=False)
 class ModelProblem(_Bundle):
     """Everything a candidate needs to know about the data: one bundle, shared once with every worker.
 
@@ -211,6 +288,7 @@ class ModelProblem(_Bundle):
         penalty_factors: every column has a searched penalty factor.
         zero_penalty: inflate DecompRSSD by the share of paid channels without effect.
         studies: lift studies that a candidate is also judged by, as a third objective; None for none.
+        reference: the model before a refresh: ``decomp_rssd`` then is the distance to it; None for none.
     """
 
     dates: DateArray
@@ -230,6 +308,7 @@ class ModelProblem(_Bundle):
     penalty_factors: bool = False
     zero_penalty: bool = True
     studies: LiftStudies | None = None
+    reference: ReferenceShares | None = field(default=None, metadata=OPTION)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -273,6 +352,8 @@ class ModelProblem(_Bundle):
             raise RangeError("exposures must not be negative")
         if self.studies is not None:
             self._check_studies(self.studies)
+        if self.reference is not None:
+            self.reference.check(k, self.n_paid, self.n_window)
 
     def _check_studies(self, studies: LiftStudies) -> None:
         if studies.row_weights.shape[1] != self.n_periods:
@@ -396,9 +477,11 @@ class ModelProblem(_Bundle):
 
 
 def _leaves(bundle: _Bundle) -> Iterator[tuple[str, Any]]:
-    """(name, value) of every field, bundles inside taken apart."""
+    """(name, value) of every field, bundles inside taken apart, options at their default left out."""
     for f in fields(bundle):
         value = getattr(bundle, f.name)
+        if f.metadata.get("is_option") and value is f.default:
+            continue
         if isinstance(value, _Bundle):
             yield from ((f"{f.name}.{name}", leaf) for name, leaf in _leaves(value))
         else:

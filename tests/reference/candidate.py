@@ -127,6 +127,29 @@ def decomp_rssd(contributions, spends, zero_penalty):
     return distance * (1 + zeros) if zero_penalty else distance, shares
 
 
+def distance_to_reference(names, roles, contributions, intercept, spends, n_window, reference):
+    """How far a refreshed model moved; contributions by column, all sums over the window."""
+    total = intercept + sum(contributions)
+    if total == 0:
+        return math.inf
+    before = dict(zip(["intercept", *names], reference.shares.tolist(), strict=True))
+    moved = {"intercept": intercept / total - before["intercept"]}
+    for name, contribution in zip(names, contributions, strict=True):
+        moved[name] = contribution / total - before[name]
+    paid = [name for name, role in zip(names, roles, strict=True) if role == "paid"]
+    others = [moved[name] ** 2 for name in moved if name not in paid]
+    changes = [moved[name] for name in paid]
+    if reference.loss == "stable":
+        changes = []
+        for p, name in enumerate(paid):
+            roas = contributions[names.index(name)] / spends[p]
+            d = (roas - reference.roas[p]) / reference.scale[p]
+            changes.append(d / math.sqrt(1 + (d / 10) ** 2))
+    media = math.sqrt(sum(change**2 for change in changes) / len(changes))
+    rest = math.sqrt(sum(others) / len(others))
+    return media + rest / (1 - reference.periods / n_window)
+
+
 # --------------------------------------------------------------------------------------------------------- candidate
 
 
@@ -225,11 +248,23 @@ def candidate(problem, hyperparameters, penalty=None):
     fitted = [intercept + sum(x * b for x, b in zip(row, coefs, strict=True)) for row in rows]
     by_period = [[x * b for x in column] for column, b in zip(columns, coefs, strict=True)]
     contributions = [sum(series) for series in by_period]
+    spends = [sum(spend[problem.start : problem.stop]) for spend in problem.spend.tolist()]
     rssd, effect_shares = decomp_rssd(
         [c for c, role in zip(contributions, problem.roles, strict=True) if role == "paid"],
-        [sum(spend[problem.start : problem.stop]) for spend in problem.spend.tolist()],
+        spends,
         problem.zero_penalty,
     )
+    status = "all_media_zero" if math.isinf(rssd) else "ok"
+    if problem.reference is not None:
+        rssd = distance_to_reference(
+            list(problem.columns),
+            problem.roles,
+            contributions,
+            intercept * len(y),
+            spends,
+            len(y),
+            problem.reference,
+        )
     return {
         "penalty": penalty,
         "losses": losses_by_part(y, fitted, n_train, n_val, len(coefs), df_intercept)
@@ -237,7 +272,7 @@ def candidate(problem, hyperparameters, penalty=None):
         "coefs": coefs,
         "contributions": contributions,
         "effect_shares": effect_shares,
-        "status": "all_media_zero" if math.isinf(rssd) else "ok",
+        "status": status,
         "fitted": fitted,
         "by_period": by_period,
         "carryover": carryover(problem, hyperparameters, coefs, media),
