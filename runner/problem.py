@@ -179,12 +179,12 @@ def build_problem(
     studies = studies or load_studies(spec, panel)
     design, findings = design_columns(spec, panel)
     problem = assemble_problem(spec, panel, design, studies)
-    _check_names(problem)
+    check_names(problem)
     noticed = [] if studies is None else list(studies.findings)
     return problem, [*findings, *noticed, *check_rows(spec, problem)]
 
 
-def _check_names(problem: ModelProblem) -> None:
+def check_names(problem: ModelProblem) -> None:
     """A channel and a column whose names run together in the table of candidates would overwrite one another."""
     names = candidate_columns(problem)
     for name in names:
