@@ -21,10 +21,18 @@ from numpy.typing import NDArray
 GEOMETRIC, WEIBULL_CDF, WEIBULL_PDF = 0, 1, 2
 NON_NEGATIVE, UNCONSTRAINED, NO_INTERCEPT = 0, 1, 2
 OK, MAX_SWEEPS, ALL_MEDIA_ZERO = 0, 1, 2
+GLMNET, EXACT = 0, 1
 
 # glmnet's own defaults, which decide where its coordinate descent stops (and so which numbers it gives).
 THRESHOLD = 1e-7
 SWEEP_LIMIT = 100_000
+
+# The exact ridge: sweeps that find most of its active bounds, steps of the active set allowed per column, and what
+# counts as 0: a slope (in the largest slope at the start) and a pivot (in its diagonal).
+HEAD_START = 4
+STEPS_PER_COLUMN = 50
+FLAT = 1e-13
+SMALLEST_PIVOT = 1e-14
 
 # Columns of the ``losses`` output of ``evaluate_batch``.
 (
@@ -279,7 +287,123 @@ def coordinate_descent(quadratic, penalty, low, high, products, gradient, active
 
 
 @njit(cache=True, nogil=True)
+def slopes(penalty, products, right, coef, slope):
+    """right - (products + penalty) coef: the downward slope of the objective along each coordinate."""
+    for j in range(coef.shape[0]):
+        s = right[j] - penalty[j] * coef[j]
+        for i in range(coef.shape[0]):
+            s -= products[j, i] * coef[i]
+        slope[j] = s
+
+
+@njit(cache=True, nogil=True)
+def newton_step(is_free, penalty, products, slope, factor, step):
+    """Solve (products + penalty) step = slope for the free coordinates, by Cholesky; 0 elsewhere.
+
+    A column that repeats those before it, and bears no penalty, gets 0: its slope vanishes with theirs.
+    """
+    k = slope.shape[0]
+    for j in range(k):
+        step[j] = 0.0
+        if not is_free[j]:
+            continue
+        diagonal = products[j, j] + penalty[j]
+        pivot = diagonal
+        for c in range(j):
+            if is_free[c]:
+                pivot -= factor[j, c] * factor[j, c]
+        pivot = math.sqrt(pivot) if pivot > SMALLEST_PIVOT * diagonal else 0.0
+        factor[j, j] = pivot
+        for i in range(j + 1, k):
+            factor[i, j] = 0.0
+            if is_free[i] and pivot > 0.0:
+                s = products[i, j]
+                for c in range(j):
+                    if is_free[c]:
+                        s -= factor[i, c] * factor[j, c]
+                factor[i, j] = s / pivot
+        s = slope[j]
+        for c in range(j):
+            if is_free[c]:
+                s -= factor[j, c] * step[c]
+        step[j] = s / pivot if pivot > 0.0 else 0.0
+    for j in range(k - 1, -1, -1):
+        if is_free[j] and factor[j, j] > 0.0:
+            s = step[j]
+            for i in range(j + 1, k):
+                if is_free[i]:
+                    s -= factor[i, j] * step[i]
+            step[j] = s / factor[j, j]
+
+
+@njit(cache=True, nogil=True)
+def step_to_first_bound(is_free, step, low, high, coef):
+    """Add the step, or as much of it as the bounds allow; who is stopped stays there. Returns whether one was."""
+    length, first = 1.0, -1
+    for j in range(coef.shape[0]):
+        if is_free[j] and step[j] != 0.0:
+            bound = high[j] if step[j] > 0.0 else low[j]
+            allowed = (bound - coef[j]) / step[j]
+            if allowed < length:
+                length, first = max(allowed, 0.0), j
+    for j in range(coef.shape[0]):
+        if is_free[j]:
+            coef[j] = min(max(coef[j] + length * step[j], low[j]), high[j])
+    if first < 0:
+        return False
+    coef[first] = high[first] if step[first] > 0.0 else low[first]
+    is_free[first] = False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def free_the_steepest(quadratic, low, high, slope, flat, is_free, coef):
+    """Let go the bound that holds the objective back most. Returns whether any does."""
+    steepest, which = flat, -1
+    for j in range(coef.shape[0]):
+        if quadratic[j] > 0.0 and not is_free[j] and low[j] < high[j]:
+            inwards = slope[j] if coef[j] == low[j] else -slope[j]
+            if inwards > steepest:
+                steepest, which = inwards, j
+    if which >= 0:
+        is_free[which] = True
+    return which >= 0
+
+
+@njit(cache=True, nogil=True)
+def descend_exactly(quadratic, penalty, low, high, products, gradient, coef):
+    """The very minimum of the bounded ridge, by an active set. Returns OK, or MAX_SWEEPS if rounding made it cycle.
+
+    gradient enters as Z'r / n. A few sweeps from zero find most of the bounds that are active; then Newton steps on the
+    coordinates between their bounds, stopped by the first bound in the way, and the bound that costs most let go.
+    """
+    k = coef.shape[0]
+    right, slope, step = gradient.copy(), np.empty(k), np.empty(k)
+    factor, is_free = np.empty((k, k)), np.zeros(k, dtype=np.bool_)
+    flat = 0.0
+    for j in range(k):
+        coef[j] = 0.0
+        flat = max(flat, FLAT * abs(right[j]))
+    for _ in range(HEAD_START):
+        for j in range(k):
+            if quadratic[j] > 0.0:
+                update(j, quadratic, penalty, low, high, products, gradient, coef)
+    for j in range(k):
+        is_free[j] = quadratic[j] > 0.0 and low[j] < coef[j] < high[j]
+    for _ in range(STEPS_PER_COLUMN * k):
+        slopes(penalty, products, right, coef, slope)
+        newton_step(is_free, penalty, products, slope, factor, step)
+        if step_to_first_bound(is_free, step, low, high, coef):
+            continue
+        slopes(penalty, products, right, coef, slope)
+        if not free_the_steepest(quadratic, low, high, slope, flat, is_free, coef):
+            return OK
+    return MAX_SWEEPS
+
+
+@njit(cache=True, nogil=True)
 def solve_standardised(
+    solver,
     with_intercept,
     mean,
     scale,
@@ -326,7 +450,10 @@ def solve_standardised(
             if not with_intercept and ratio != 0.0 and scale[i] > 0.0:
                 shift = ratio * mean[i] / scale[i]
             products[j, i] = covariance[j, i] + shift
-    status = coordinate_descent(quadratic, weight, low, high, products, gradient, active, coef)
+    if solver == EXACT:
+        status = descend_exactly(quadratic, weight, low, high, products, gradient, coef)
+    else:
+        status = coordinate_descent(quadratic, weight, low, high, products, gradient, active, coef)
     intercept = y_mean if with_intercept else 0.0
     for j in range(k):
         coef[j] = coef[j] * y_scale / scale[j] if scale[j] > 0.0 else 0.0
@@ -337,6 +464,7 @@ def solve_standardised(
 
 @njit(cache=True, nogil=True)
 def solve_with_intercept_rule(
+    solver,
     intercept_rule,
     mean,
     scale,
@@ -359,13 +487,13 @@ def solve_with_intercept_rule(
     """
     if intercept_rule != NO_INTERCEPT:
         intercept, status = solve_standardised(
-            True, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
+            solver, True, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
             penalty, lower, upper, work, products, active, coef,
         )  # fmt: skip
         if intercept_rule == UNCONSTRAINED or intercept >= 0.0:
             return intercept, status, 1
     intercept, status = solve_standardised(
-        False, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
+        solver, False, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
         penalty, lower, upper, work, products, active, coef,
     )  # fmt: skip
     return intercept, status, 0
@@ -393,6 +521,7 @@ def refit_batch(
     lower,
     upper,
     trend_column,
+    solver,
     intercept_rule,
     coefs,
     intercepts,
@@ -412,7 +541,7 @@ def refit_batch(
         y_mean, y_sd = moments(x[:n, :0], outcomes[b], n, row, row)
         correlations(x, outcomes[b], n, mean, scale, y_mean, correlation)
         intercepts[b], statuses[b], _ = solve_with_intercept_rule(
-            intercept_rule, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
+            solver, intercept_rule, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
             penalty, low, high, work, products, active, coefs[b],
         )  # fmt: skip
 
@@ -638,6 +767,7 @@ def transform_media(
 @njit(cache=True, nogil=True)
 def evaluate_batch(
     kind,
+    solver,
     intercept_rule,
     zero_penalty,
     outcome,
@@ -707,7 +837,7 @@ def evaluate_batch(
         gram(x, n, mean, scale, row, covariance)
         correlations(x, y, n, mean, scale, y_mean, correlation)
         intercept, status, df_intercept = solve_with_intercept_rule(
-            intercept_rule, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty[c],
+            solver, intercept_rule, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty[c],
             penalty[c], low, high, work, products, active, coefs[c],
         )  # fmt: skip
 

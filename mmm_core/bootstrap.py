@@ -49,7 +49,7 @@ from numpy.typing import NDArray
 
 from mmm_core import _kernels
 from mmm_core.errors import RangeError, ShapeError
-from mmm_core.evaluate import INTERCEPT_CODES, penalty_factors, split_rows
+from mmm_core.evaluate import INTERCEPT_CODES, SOLVER_CODES, penalty_factors, split_rows
 from mmm_core.intervals import Interval, IntervalKind, check_level
 from mmm_core.transforms import design_matrix
 from mmm_core.types import FittedModel, FloatArray, IntArray, InterceptRule, ModelProblem
@@ -162,6 +162,7 @@ def bootstrap_draws(
         problem.lower,
         problem.upper,
         problem.trend_column,
+        SOLVER_CODES[problem.solver],
         INTERCEPT_CODES[problem.intercept],
         coefs,
         intercepts,

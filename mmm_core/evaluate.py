@@ -18,6 +18,7 @@ from mmm_core.types import (
     ModelProblem,
     RefreshLoss,
     Scope,
+    Solver,
     read_only,
 )
 
@@ -26,6 +27,7 @@ INTERCEPT_CODES = {
     InterceptRule.UNCONSTRAINED: _kernels.UNCONSTRAINED,
     InterceptRule.NONE: _kernels.NO_INTERCEPT,
 }
+SOLVER_CODES = {Solver.GLMNET: _kernels.GLMNET, Solver.EXACT: _kernels.EXACT}
 # Of the very types that studies have, or numba would compile a second kernel.
 NO_STUDIES = _kernels.Studies(
     is_about=read_only(np.empty((0, 0)), np.bool_),
@@ -142,7 +144,8 @@ def evaluate_candidates(
     Where the problem has lift studies, ``mape`` says how far the candidate is from them (see ``calibration``). Where it
     has the model before a refresh, ``decomp_rssd`` says how far from that one (see ``types.ReferenceShares``).
 
-    Every number is that of glmnet's own coordinate descent (see ``ridge``), so results agree with R Robyn to rounding.
+    Every number is that of glmnet's own coordinate descent (see ``ridge``), so results agree with R Robyn to rounding,
+    unless the problem asks for the exact solver.
 
     Args:
         problem: the data.
@@ -157,9 +160,8 @@ def evaluate_candidates(
     """
     values = check_hyperparameters(problem, hyperparameters)
     names = problem.hyperparameter_names
-    lambda_min, lambda_max = problem.lambda_range
     if penalty is None:
-        penalty = lambda_min + (lambda_max - lambda_min) * values[:, names.index("lambda_hp")]
+        penalty = problem.penalty_of(values[:, names.index("lambda_hp")])
     n, k = len(values), len(problem.columns)
     n_train, n_val = split_rows(problem, values[:, names.index("train_size")])
     losses = np.empty((n, _kernels.N_LOSSES))
@@ -168,6 +170,7 @@ def evaluate_candidates(
     statuses = np.empty(n, dtype=np.int64)
     _kernels.evaluate_batch(
         KIND_CODES[problem.adstock],
+        SOLVER_CODES[problem.solver],
         INTERCEPT_CODES[problem.intercept],
         problem.zero_penalty,
         problem.outcome,

@@ -1,8 +1,9 @@
-"""Bounded ridge regression that gives glmnet's own numbers.
+"""Bounded ridge regression that gives glmnet's own numbers, or the exact minimum of what glmnet minimises.
 
-The fit stops where glmnet's coordinate descent stops, which with its threshold of 1e-7 can be visibly before the
-minimum when the penalty is small and columns are correlated. That is on purpose: results can then be compared with R
-Robyn to rounding. The loops are in ``_kernels``; this module checks arguments once and calls them.
+By default the fit stops where glmnet's coordinate descent stops, which with its threshold of 1e-7 can be visibly before
+the minimum when the penalty is small and columns are correlated. That is on purpose: results can then be compared with
+R Robyn to rounding. The exact solver goes on to the minimum of the same objective. The loops are in ``_kernels``; this
+module checks arguments once and calls them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 
 from mmm_core import _kernels
 from mmm_core.errors import RangeError, ShapeError
-from mmm_core.evaluate import INTERCEPT_CODES
-from mmm_core.types import FIT_STATUSES, FitStatus, FloatArray, InterceptRule
+from mmm_core.evaluate import INTERCEPT_CODES, SOLVER_CODES
+from mmm_core.types import FIT_STATUSES, FitStatus, FloatArray, InterceptRule, Solver
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ def fit_bounded_ridge(
     upper: FloatArray,
     penalty_factors: FloatArray | None = None,
     intercept: InterceptRule = InterceptRule.NON_NEGATIVE,
+    solver: Solver = Solver.GLMNET,
 ) -> RidgeFit:
     """Ridge with a box for every coefficient, in glmnet's scaling.
 
@@ -49,8 +51,8 @@ def fit_bounded_ridge(
     lower <= b <= upper, with s_j the standard deviation of column j, ys that of y (both divisor n) and q the penalty
     factors rescaled to sum to K; b0 is free and not penalised. Without an intercept x and y are not centred, s_j stays
     the centred standard deviation and ys becomes sqrt(mean(y^2)). The rule non_negative fits again without an intercept
-    if it comes out negative. Coordinate descent from zero stops when no step of a sweep moves the fit by more than
-    1e-7 of the variance of y.
+    if it comes out negative. glmnet's coordinate descent from zero stops when no step of a sweep moves the fit by more
+    than 1e-7 of the variance of y; the exact solver, an active set, leaves no slope above rounding.
 
     Args:
         x: shape (n, K), any numeric dtype, finite.
@@ -58,7 +60,7 @@ def fit_bounded_ridge(
         penalty: lambda, >= 0, in the unit of y.
         lower, upper: shape (K,), original units, lower <= 0 <= upper; infinite where free.
         penalty_factors: shape (K,), >= 0; default all 1. All 0: nothing is penalised.
-        intercept: the intercept rule.
+        intercept: the intercept rule. solver: how far to go.
     Returns:
         RidgeFit. A constant column gets 0. A constant y leaves nothing to explain: all coefficients are 0.
     Raises:
@@ -81,8 +83,8 @@ def fit_bounded_ridge(
     _kernels.gram(x, n, mean, scale, row, covariance)
     _kernels.correlations(x, y, n, mean, scale, y_mean, correlation)
     b0, status, df_intercept = _kernels.solve_with_intercept_rule(
-        INTERCEPT_CODES[InterceptRule(intercept)], mean, scale, y_mean, y_sd, covariance, correlation,
-        float(penalty), factors, lower, upper,
+        SOLVER_CODES[Solver(solver)], INTERCEPT_CODES[InterceptRule(intercept)],
+        mean, scale, y_mean, y_sd, covariance, correlation, float(penalty), factors, lower, upper,
         np.empty((5, k)), np.empty((k, k)), np.empty(k, dtype=np.int64), coefs,
     )  # fmt: skip
     df = int(np.count_nonzero(coefs)) + int(df_intercept)

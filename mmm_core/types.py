@@ -78,6 +78,20 @@ class Convention(StrEnum):
     ROBYN = "robyn"
 
 
+class Solver(StrEnum):
+    """How far the ridge is solved: until glmnet would stop, which gives Robyn's numbers, or to its very minimum."""
+
+    GLMNET = "glmnet"
+    EXACT = "exact"
+
+
+class PenaltyScale(StrEnum):
+    """How lambda_hp in [0, 1] becomes lambda, see ``ModelProblem.penalty_of``."""
+
+    LINEAR = "linear"
+    LOG = "log"
+
+
 class RefreshLoss(StrEnum):
     """What a refreshed model is asked to keep of the model before it, see ``ReferenceShares``."""
 
@@ -289,6 +303,7 @@ class ModelProblem(_Bundle):
         zero_penalty: inflate DecompRSSD by the share of paid channels without effect.
         studies: lift studies that a candidate is also judged by, as a third objective; None for none.
         reference: the model before a refresh: ``decomp_rssd`` then is the distance to it; None for none.
+        solver, penalty_scale: see the enumerations; the defaults are Robyn's.
     """
 
     dates: DateArray
@@ -309,6 +324,8 @@ class ModelProblem(_Bundle):
     zero_penalty: bool = True
     studies: LiftStudies | None = None
     reference: ReferenceShares | None = field(default=None, metadata=OPTION)
+    solver: Solver = field(default=Solver.GLMNET, metadata=OPTION)
+    penalty_scale: PenaltyScale = field(default=PenaltyScale.LINEAR, metadata=OPTION)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -320,6 +337,8 @@ class ModelProblem(_Bundle):
         set_field(self, "adstock", Adstock(self.adstock))
         set_field(self, "intercept", InterceptRule(self.intercept))
         set_field(self, "outcome_kind", OutcomeKind(self.outcome_kind))
+        set_field(self, "solver", Solver(self.solver))
+        set_field(self, "penalty_scale", PenaltyScale(self.penalty_scale))
         self._check()
 
     def _check(self) -> None:
@@ -448,6 +467,29 @@ class ModelProblem(_Bundle):
         ratios = np.where(constant, 0.0, products / np.where(constant, 1.0, sd))
         top = 0.1 * float(ratios.max()) / (0.001 * self.n_periods)
         return 0.0001 * top, top
+
+    def penalty_of(self, lambda_hp: FloatArray) -> FloatArray:
+        """lambda for each lambda_hp in [0, 1], any shape.
+
+        linear: lambda_min + (lambda_max - lambda_min) * h, so that 99 % of the range is above lambda_max / 100; log:
+        lambda_min^(1 - h) * lambda_max^h. Source: Robyn 3.12.1, model.R, for ``linear``.
+        """
+        low, high = self.lambda_range
+        if self.penalty_scale is PenaltyScale.LINEAR or low == 0:
+            return low + (high - low) * lambda_hp
+        return low * (high / low) ** lambda_hp
+
+    def lambda_hp_of(self, penalty: FloatArray) -> FloatArray:
+        """The lambda_hp of each lambda, the inverse of ``penalty_of``; 0 or 1 for one outside the range."""
+        low, high = self.lambda_range
+        position: FloatArray
+        if low == 0:
+            position = np.zeros_like(penalty)
+        elif self.penalty_scale is PenaltyScale.LINEAR:
+            position = (penalty - low) / (high - low)
+        else:
+            position = np.log(np.maximum(penalty, low) / low) / np.log(high / low)
+        return np.clip(position, 0.0, 1.0)
 
     @cached_property
     def hyperparameter_names(self) -> tuple[str, ...]:

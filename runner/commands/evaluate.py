@@ -94,7 +94,8 @@ def hyperparameter_matrix(
             columns.append(source.numbers(name, REMEDY))
         elif name == "lambda_hp" and "lambda" in source.table:
             penalty = _penalties(source)
-            columns.append(_lambda_hp(problem, penalty))
+            # Only the penalty counts; what stands beside it in the table may lie outside the range and is cut.
+            columns.append(problem.lambda_hp_of(penalty))
         elif low == high:
             columns.append(np.full(len(source.table), low))
         else:
@@ -110,13 +111,6 @@ def _penalties(source: Source) -> FloatArray:
     for i in np.flatnonzero(penalty < 0):
         raise source.fail("lambda", f"is {penalty[i]:g}, expected a penalty of at least 0", int(i))
     return penalty
-
-
-def _lambda_hp(problem: ModelProblem, penalty: FloatArray) -> FloatArray:
-    """What stands in the table beside a given penalty; only the penalty counts, and it may lie outside the range."""
-    least, most = problem.lambda_range
-    position: FloatArray = np.clip((penalty - least) / (most - least), 0.0, 1.0)
-    return position
 
 
 def _labels(source: Source) -> tuple[list[int], list[int]]:

@@ -81,6 +81,32 @@ def test_lambda_range_passes_over_a_constant_column():
     np.testing.assert_allclose(changed(design=design).lambda_range, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_penalty_and_its_place_in_the_range_are_one_to_one(scale):
+    problem = changed(penalty_scale=scale)
+    low, high = problem.lambda_range
+    places = np.linspace(0, 1, 11)
+    np.testing.assert_allclose(problem.penalty_of(np.array([0.0, 1.0])), [low, high], rtol=1e-12)
+    np.testing.assert_allclose(problem.lambda_hp_of(problem.penalty_of(places)), places, atol=1e-12)
+    np.testing.assert_array_equal(problem.lambda_hp_of(np.array([0.0, low / 2, 2 * high])), [0, 0, 1])
+
+
+def test_a_log_scale_has_its_middle_where_the_factors_are_equal():
+    low, high = PROBLEM.lambda_range
+    log = changed(penalty_scale="log")
+    assert log.penalty_of(np.array(0.5)) == pytest.approx(np.sqrt(low * high), rel=1e-12)
+    assert log.penalty_of(np.array(0.3)) == pytest.approx(low**0.7 * high**0.3, rel=1e-12)
+    assert PROBLEM.penalty_of(np.array(0.5)) == pytest.approx((low + high) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_without_any_correlation_every_penalty_is_0(scale):
+    flat = changed(outcome=np.zeros(60), penalty_scale=scale)
+    assert flat.lambda_range == (0.0, 0.0)
+    np.testing.assert_array_equal(flat.penalty_of(np.array([0.0, 0.5, 1.0])), 0.0)
+    np.testing.assert_array_equal(flat.lambda_hp_of(np.array([0.0, 7.0])), 0.0)
+
+
 @pytest.mark.parametrize("name", [*ARRAYS, "total_spend", "spend_share"])
 def test_arrays_cannot_be_written(name):
     array = getattr(PROBLEM, name)
@@ -219,6 +245,8 @@ def test_digest_changes_with_every_field():
         {"time_series_validation": False},
         {"penalty_factors": True},
         {"zero_penalty": False},
+        {"solver": "exact"},
+        {"penalty_scale": "log"},
     ]
     covered = {name for variant in variants for name in variant}
     # Lift studies and the model before a refresh are bundles of their own, tested where they are used.

@@ -39,6 +39,7 @@ def random_problem(
     time_series_validation: bool = True,
     penalty_factors: bool = False,
     zero_penalty: bool = True,
+    solver: str = "glmnet",
     level: float = 100.0,
     noise: float = 5.0,
     effect: float = 50.0,
@@ -75,6 +76,7 @@ def random_problem(
         time_series_validation=time_series_validation,
         penalty_factors=penalty_factors,
         zero_penalty=zero_penalty,
+        solver=solver,
     )
     whole = ModelProblem(outcome=np.ones(n_periods), start=0, stop=n_periods, **base)
     x = design_matrix(whole, random_hyperparameters(whole, seed)[0])
