@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -75,6 +75,28 @@ def read_table(path: str, remedy: str = DATA_REMEDY) -> pd.DataFrame:
     if len(table) == 0:
         raise UserError(f"{path}: the table has a header but no rows; expected one row per period")
     return table
+
+
+def read_bytes(path: str, remedy: str = DATA_REMEDY) -> bytes:
+    """The content of a file that is no table; local path or a URI that pyarrow or fsspec understands.
+
+    Raises:
+        UserError: missing, or not to be read.
+    """
+    if not _is_remote(path) and not _exists(path):
+        raise UserError(f"{path}: there is no such file; {remedy}")
+    try:
+        if not _is_remote(path):
+            return Path(path).read_bytes()
+        filesystem, inner = _file_system(path)
+        if filesystem is not None:
+            return bytes(filesystem.open_input_stream(inner).read())
+        with import_module("fsspec").open(path, "rb") as file:
+            return bytes(file.read())
+    except Exception as error:  # whatever a file system may raise
+        raise UserError(
+            f"{path}: cannot be read ({first_line(error)}); write it again or {remedy}"
+        ) from error
 
 
 def _is_remote(path: str) -> bool:
@@ -270,7 +292,7 @@ class Source:
     dates: DateArray | None = None
 
     @classmethod
-    def of(cls, path: str, table: pd.DataFrame) -> Source:
+    def of(cls, path: str, table: pd.DataFrame) -> Self:
         """A table as it was read."""
         return cls(path, table, np.arange(1, len(table) + 1))
 
