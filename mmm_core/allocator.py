@@ -1,4 +1,4 @@
-"""Which spend per channel: the most response for a budget, or at an efficiency that must be kept.
+"""Which spend per channel: the most response for a budget or at an efficiency, or the least money for an outcome.
 
 The variables are the channels' spends over the horizon; each channel's response is a ``response.ChannelResponse``, so
 the numbers before and after come from one function in one unit, and for a plan equal to history they are the
@@ -11,7 +11,7 @@ Axes: P paid channels, N models of the ensemble, S points of a grid.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -73,21 +73,60 @@ class MaxResponse:
 
 @dataclass(frozen=True)
 class TargetEfficiency:
-    """The most response at a ROAS of at least (conversions: at a CPA of at most) the target, over all channels."""
+    """The most response at a ROAS of at least (conversions: at a CPA of at most) the target, over all channels.
+
+    With ``marginal`` it is the last unit of money that must earn the target, not the mean: the plan is the one of the
+    largest sum R - target * x (conversions: target * R - x), and money goes on being spent while it earns that much.
+    """
 
     goal: ClassVar[str] = "target_efficiency"
 
     target: float
+    marginal: bool = False
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.target) and self.target > 0):
-            raise UserError(f"the target of a scenario must be a number above 0, is {self.target}")
+        _check_target(self.target)
+
+    def rate(self, kind: OutcomeKind) -> float:
+        """Response that a unit of money must bring."""
+        return self.target if kind is OutcomeKind.REVENUE else 1.0 / self.target
 
 
-Scenario = MaxResponse | TargetEfficiency
+@dataclass(frozen=True)
+class TargetOutcome:
+    """The least money with which the outcome of the horizon reaches a target.
 
-# Robyn's defaults, as multiples of the initial spend.
-DEFAULT_BOUNDS = {"max_response": (0.5, 2.0), "target_efficiency": (0.1, 10.0)}
+    Attributes:
+        target: outcome over the horizon, of everything.
+        rest: what comes of it without the paid channels, whose response must bring what is missing; by default the
+            target is that of their response alone.
+    """
+
+    goal: ClassVar[str] = "target_outcome"
+
+    target: float
+    rest: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_target(self.target)
+        if not np.isfinite(self.rest):
+            raise UserError(f"the outcome without paid channels must be a number, is {self.rest}")
+
+    @property
+    def response(self) -> float:
+        """What the paid channels must bring."""
+        return self.target - self.rest
+
+
+def _check_target(target: float) -> None:
+    if not (np.isfinite(target) and target > 0):
+        raise UserError(f"the target of a scenario must be a number above 0, is {target}")
+
+
+Scenario = MaxResponse | TargetEfficiency | TargetOutcome
+
+# Robyn's defaults, as multiples of the initial spend; a target outcome may take as much as a target efficiency.
+DEFAULT_BOUNDS = {"max_response": (0.5, 2.0), "target_efficiency": (0.1, 10.0), "target_outcome": (0.1, 10.0)}
 
 
 @dataclass(frozen=True)
@@ -295,8 +334,11 @@ class Plan:
         lower, upper: (P,) bounds of the spends, currency over the horizon.
         total_budget: asked of a MaxResponse, else None.
         nearest_budget: the feasible budget nearest to one that the bounds cannot hold.
-        best_efficiency: the best ROAS or CPA within the bounds, where the target is out of reach.
-        upper_bound: no plan can bring more response than this (up to the resolution of the search grid).
+        best_efficiency: the best ROAS or CPA (marginal, if that was asked) within the bounds, where the target is out
+            of reach.
+        best_outcome: the largest outcome within the bounds, where a TargetOutcome is out of reach.
+        upper_bound: no plan (and with a marginal target or a target outcome: none of as much money) can bring more
+            response than this, up to the resolution of the search grid.
     """
 
     scenario: Scenario
@@ -316,6 +358,7 @@ class Plan:
     total_budget: float | None = None
     nearest_budget: float | None = None
     best_efficiency: float | None = None
+    best_outcome: float | None = None
     upper_bound: float = float("nan")
 
     @property
@@ -377,9 +420,11 @@ class _Answer:
     status: PlanStatus
     message: str
     spends: FloatArray | None = None
+    notes: tuple[str, ...] = ()
     total_budget: float | None = None
     nearest_budget: float | None = None
     best_efficiency: float | None = None
+    best_outcome: float | None = None
     upper_bound: float = float("nan")
 
 
@@ -398,13 +443,14 @@ def allocate(
     """The best spends of a scenario.
 
     MaxResponse: maximise sum_p R_p(x_p) s.t. sum x = budget (or <=). TargetEfficiency: maximise sum_p R_p(x_p) s.t.
-    sum_p R_p(x_p) >= target * sum x (conversions: sum x <= target * sum_p R_p). Both within the bounds; R_p is the mean
-    over the models. The plan is no worse than the initial one whenever that one is allowed.
+    sum_p R_p(x_p) >= target * sum x (conversions: sum x <= target * sum_p R_p); with a marginal target: maximise
+    sum_p R_p(x_p) - target * sum x. TargetOutcome: minimise sum x s.t. sum_p R_p(x_p) >= target - rest. All within the
+    bounds; R_p is the mean over the models. The plan is no worse than the initial one whenever that one is allowed.
 
     Args:
         problem: the data.
         models: one model or several of the same problem.
-        scenario: MaxResponse or TargetEfficiency.
+        scenario: MaxResponse, TargetEfficiency or TargetOutcome.
         horizon: rows planned for; default the modelling window.
         bounds: a pair (low, high) of multiples of the initial spend for all channels, a table of pairs by channel, or
             Bounds (which also takes amounts); default DEFAULT_BOUNDS. For a channel without spend in the horizon
@@ -423,11 +469,17 @@ def allocate(
     listed = (models,) if isinstance(models, FittedModel) else tuple(models)
     terms = _Terms(horizon or Horizon.window(problem), Carryover(carryover), Flighting(flighting))
     question = _question(problem, listed, scenario.goal, terms, bounds, keep_zero_coefficients)
+    return _plan(problem, listed, scenario, terms, question, _answered(question, scenario, problem, seed))
+
+
+def _answered(question: _Question, scenario: Scenario, problem: ModelProblem, seed: int) -> _Answer:
     if isinstance(scenario, MaxResponse):
-        answer = _best_response(question, scenario, seed)
-    else:
-        answer = _on_target(question, scenario, problem.outcome_kind, seed)
-    return _plan(problem, listed, scenario, terms, question, answer)
+        return _best_response(question, scenario, seed)
+    if isinstance(scenario, TargetOutcome):
+        return _least_money(question, scenario, seed)
+    if scenario.marginal:
+        return _on_marginal_target(question, scenario, problem, seed)
+    return _on_target(question, scenario, problem.outcome_kind, seed)
 
 
 def _plan(
@@ -448,7 +500,7 @@ def _plan(
         candidates=tuple(model.candidate for model in models),
         status=answer.status,
         message=answer.message,
-        notes=question.notes,
+        notes=(*question.notes, *answer.notes),
         initial=_point(problem, question.box.surface, question.initial),
         optimised=_point(problem, question.box.surface, answer.spends),
         lower=read_only(question.box.lower),
@@ -456,6 +508,7 @@ def _plan(
         total_budget=answer.total_budget,
         nearest_budget=answer.nearest_budget,
         best_efficiency=answer.best_efficiency,
+        best_outcome=answer.best_outcome,
         upper_bound=answer.upper_bound,
     )
 
@@ -566,7 +619,7 @@ def _answer(
 
 def _on_target(question: _Question, scenario: TargetEfficiency, kind: OutcomeKind, seed: int) -> _Answer:
     is_revenue = kind is OutcomeKind.REVENUE
-    rate = scenario.target if is_revenue else 1.0 / scenario.target
+    rate = scenario.rate(kind)
     starts = [question.initial]
     if not question.box.path.reaches(rate):
         # The grid is too coarse to tell just reachable from out of reach.
@@ -581,14 +634,72 @@ def _on_target(question: _Question, scenario: TargetEfficiency, kind: OutcomeKin
     return _answer(question, solution, what)
 
 
+def _on_marginal_target(
+    question: _Question, scenario: TargetEfficiency, problem: ModelProblem, seed: int
+) -> _Answer:
+    kind, box = problem.outcome_kind, question.box
+    rate = scenario.rate(kind)
+    ratio = separable.best_gain(box)
+    if ratio < rate:
+        return _out_of_reach(scenario, kind, ratio)
+    solution = separable.maximise(box, separable.Price(rate), seed=seed)
+    slopes = box.usable_slopes(solution.x)
+    raised = solution.x > box.lower + separable.AT_BOUND * box.span
+    last = _as_efficiency(kind, float(slopes[raised].min(initial=np.inf)))
+    limit = "at least" if kind is OutcomeKind.REVENUE else "at most"
+    what = (
+        f"a marginal {kind.efficiency.upper()} of {_number(last)} ({limit} {_number(scenario.target)} asked)"
+    )
+    answer = _answer(question, solution, what)
+    held = ~raised & (box.lower > 0) & (slopes < rate)
+    notes = [
+        f"{problem.paid[p]} is held at its lower bound, where its marginal {kind.efficiency.upper()} is "
+        f"{_number(_as_efficiency(kind, float(slopes[p])))}"
+        for p in np.flatnonzero(held)
+    ]
+    return replace(answer, notes=tuple(notes))
+
+
+def _as_efficiency(kind: OutcomeKind, rate: float) -> float:
+    """Response per unit of money as a ROAS or a CPA."""
+    if kind is OutcomeKind.REVENUE:
+        return rate
+    return 1.0 / rate if rate > 0 else float("inf")
+
+
 def _out_of_reach(scenario: TargetEfficiency, kind: OutcomeKind, ratio: float) -> _Answer:
-    metric = kind.efficiency.upper()
+    metric = "marginal " * scenario.marginal + kind.efficiency.upper()
     message = f"infeasible: a {metric} of {_number(scenario.target)} is out of reach within the bounds"
     if not np.isfinite(ratio) or (ratio <= 0 and kind is OutcomeKind.CONVERSION):
         return _Answer(PlanStatus.INFEASIBLE, f"{message}, which allow no spend that brings response")
     best = ratio if kind is OutcomeKind.REVENUE else 1.0 / ratio
     message += f"; the best attainable is {_number(best)}"
     return _Answer(PlanStatus.INFEASIBLE, message, best_efficiency=best)
+
+
+# ------------------------------------------------------------------------------------------------------ target_outcome
+
+
+def _least_money(question: _Question, scenario: TargetOutcome, seed: int) -> _Answer:
+    box, rest = question.box, scenario.rest
+    whole = "an outcome" if rest else "a response"
+    largest = float(box.surface.values(separable.top(box)).sum())
+    if largest < scenario.response - ROUNDING * abs(scenario.target):
+        message = (
+            f"infeasible: {whole} of {_number(scenario.target)} is out of reach within the bounds; the largest is "
+            f"{_number(rest + largest)}"
+        )
+        return _Answer(PlanStatus.INFEASIBLE, message, best_outcome=rest + largest)
+    wanted = min(scenario.response, largest)
+    solution = separable.maximise(box, separable.Reach(wanted), [question.initial], seed)
+    # A target next to nothing of which rounding alone is missing is not missed.
+    if solution.violation * abs(wanted) <= ROUNDING * abs(scenario.target):
+        solution = replace(solution, violation=0.0)
+    money = _number(float(solution.x.sum()))
+    what = (
+        f"{whole} of {_number(rest + solution.value)} ({_number(scenario.target)} asked) takes {money}, which"
+    )
+    return _answer(question, solution, what)
 
 
 def _number(value: float) -> str:

@@ -1,13 +1,16 @@
-"""Maximise a sum of functions of one variable each, under one constraint that couples them.
+"""The best point of a sum of functions of one variable each, under one condition that couples them.
 
-    maximise  sum_p f_p(x_p)   with  lower <= x <= upper   and   Budget: sum x = B (or <= B),
-                                                            or   Efficiency: sum_p f_p(x_p) >= rate * sum x.
+    maximise  sum_p f_p(x_p)                   with  lower <= x <= upper   and   Budget: sum x = B (or <= B),
+                                                                            or   Efficiency: sum f >= rate * sum x;
+    maximise  sum_p f_p(x_p) - rate * sum x    with  lower <= x <= upper         (Price);
+    minimise  sum x                            with  lower <= x <= upper   and   Reach: sum_p f_p(x_p) >= value.
 
 The functions are smooth but not concave (an S-shaped curve is convex at first), so a local solver alone can end in
 a local optimum. Being separable, the problem has good global starts that cost little: the path along the concave
 envelopes of the functions (which also bounds from above what any plan can reach) and a dynamic programme on a grid.
 Those, the caller's starts and some random ones are polished by SLSQP with exact slopes until one is seen to be a
-global optimum, and the best is kept. Nothing here knows what the numbers mean.
+global optimum, and the best is kept. With a price nothing is coupled and every variable is searched for itself.
+Nothing here knows what the numbers mean.
 
 Axes: P variables, S points of a grid, V vertices of the path.
 """
@@ -76,13 +79,40 @@ class Efficiency:
         return float(values.sum() - self.rate * x.sum())
 
 
-Constraint = Budget | Efficiency
+@dataclass(frozen=True)
+class Reach:
+    """sum f(x) >= value, by as little sum x as possible."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Price:
+    """Every unit of sum x costs ``rate`` of the value; there is no constraint."""
+
+    rate: float
+
+
+Constraint = Budget | Efficiency | Reach | Price
+
+
+def objective(constraint: Constraint, x: FloatArray, values: FloatArray) -> float:
+    """What is to be as large as possible at a point that fulfils the constraint."""
+    if isinstance(constraint, Reach):
+        return -float(x.sum())
+    if isinstance(constraint, Price):
+        return float(values.sum() - constraint.rate * x.sum())
+    return float(values.sum())
 
 
 def violation(constraint: Constraint, x: FloatArray, values: FloatArray) -> float:
-    """By how much a point breaks the constraint, relative to the budget or to the value that the rate asks for."""
+    """By how much a point breaks the constraint, relative to the budget or to the value that is asked for."""
     total = float(x.sum())
-    if isinstance(constraint, Efficiency):
+    if isinstance(constraint, Price):
+        return 0.0
+    if isinstance(constraint, Reach):
+        missing, scale = max(0.0, constraint.value - float(values.sum())), abs(constraint.value)
+    elif isinstance(constraint, Efficiency):
         missing, scale = max(0.0, -constraint.margin(x, values)), constraint.rate * total
     else:
         difference = total - constraint.total
@@ -99,7 +129,8 @@ class Solution:
     value: float
     violation: float  # of the coupling constraint, relative
     stationarity: float  # of the optimality conditions, relative to the steepest slope; 0 at an optimum
-    upper_bound: float  # no feasible point is above it (up to the resolution of the grid)
+    # No feasible point (with Reach and Price: none with as much sum x) is above it, up to the resolution of the grid.
+    upper_bound: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +235,11 @@ class Path:
         if isinstance(constraint, Budget):
             useful = np.inf if constraint.is_equal else float(self.totals[self.top])
             return min(constraint.total, useful)
+        if isinstance(constraint, Price):
+            return float(self.totals[int(np.argmax(self.values - constraint.rate * self.totals))])
+        if isinstance(constraint, Reach):
+            rising = slice(self.top + 1)
+            return float(np.interp(constraint.value, self.values[rising], self.totals[rising]))
         margin = self.values - constraint.rate * self.totals
         fulfilled = np.flatnonzero(margin[: self.top + 1] >= 0)
         if len(fulfilled) == 0:
@@ -226,9 +262,11 @@ class Path:
         earned = (self.values >= rate * self.totals) & ((self.totals > 0) | (self.values > 0))
         return bool(earned.any())
 
-    def bound(self, constraint: Constraint) -> float:
-        """Largest sum of the functions that any point under the constraint can have."""
-        return float(np.interp(self.best_total(constraint), self.totals, self.values))
+    def bound(self, constraint: Constraint, total: float) -> float:
+        """Largest sum of the functions that any point under the constraint (of this total) can have."""
+        if isinstance(constraint, Budget | Efficiency):
+            total = self.best_total(constraint)
+        return float(np.interp(total, self.totals, self.values))
 
 
 def upper_hull(x: FloatArray, y: FloatArray) -> list[int]:
@@ -255,6 +293,10 @@ def dynamic_programme(box: Box, constraint: Constraint) -> FloatArray:
     floor, most = float(box.lower.sum()), float(box.upper.sum())
     if isinstance(constraint, Budget):
         most = min(most, constraint.total)
+    if isinstance(constraint, Reach):
+        # A vertex attains its value, so that no more than the first one that suffices is ever needed.
+        enough = np.flatnonzero(box.path.values >= constraint.value)
+        most = min(most, float(box.path.totals[enough[0]])) if len(enough) else most
     step = (most - floor) / DYNAMIC_STEPS
     if step <= np.finfo(float).eps * float(box.span.max()):
         return box.lower.copy()
@@ -294,6 +336,9 @@ def _best_state(best: FloatArray, floor: float, step: float, constraint: Constra
         if constraint.is_equal:
             return int(np.flatnonzero(np.isfinite(best))[-1])
         return int(np.argmax(best))
+    if isinstance(constraint, Reach):
+        enough = np.flatnonzero(best >= constraint.value)
+        return int(enough[0]) if len(enough) else int(np.argmax(best))
     margin = best - constraint.rate * (floor + step * np.arange(len(best)))
     if (margin < 0).all():
         return int(np.argmax(margin))
@@ -337,8 +382,18 @@ class _Scaled:
             self._slopes = key, self.box.usable_slopes(self.x(y)) * self.box.span / self.unit
         return self._slopes[1]
 
-    def constraint(self, constraint: Constraint) -> dict[str, Any]:
+    def cost(self, constraint: Constraint) -> tuple[Any, Any]:
+        """What SLSQP makes small, and its gradient."""
+        if isinstance(constraint, Reach):
+            weights = self.box.span / self.box.span.sum()
+            return lambda y: float((weights * y).sum()), lambda _: weights
+        return lambda y: -self.value(y), lambda y: -self.slopes(y)
+
+    def constraint(self, constraint: Budget | Efficiency | Reach) -> dict[str, Any]:
         """What SLSQP keeps at 0 (eq) or above (ineq)."""
+        if isinstance(constraint, Reach):
+            wanted = constraint.value / self.unit
+            return {"type": "ineq", "fun": lambda y: self.value(y) - wanted, "jac": self.slopes}
         if isinstance(constraint, Budget):
             scale = 1.0 / max(constraint.total, float(self.box.span.max()))
             weights = -self.box.span * scale
@@ -355,20 +410,23 @@ class _Scaled:
         }
 
 
-def polish(box: Box, constraint: Constraint, start: FloatArray, tolerance: float) -> FloatArray:
+def polish(
+    box: Box, constraint: Budget | Efficiency | Reach, start: FloatArray, tolerance: float
+) -> FloatArray:
     """(P,) the local optimum that SLSQP reaches from a start, to a tolerance of the scaled value."""
     from scipy.optimize import minimize
 
     if not box.span.any():
         return start
     scaled = _Scaled(box, float(np.abs(box.table).max(axis=1).sum()) or 1.0)
+    cost, gradient = scaled.cost(constraint)
     with warnings.catch_warnings():
         # Steps that leave the box by rounding are clipped by scipy, which says so.
         warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)
         found = minimize(
-            lambda y: -scaled.value(y),
+            cost,
             (start - box.lower) / np.where(box.span > 0, box.span, 1.0),
-            jac=lambda y: -scaled.slopes(y),
+            jac=gradient,
             method="SLSQP",
             bounds=[(0.0, 1.0)] * len(start),
             constraints=[scaled.constraint(constraint)],
@@ -383,18 +441,20 @@ def polish(box: Box, constraint: Constraint, start: FloatArray, tolerance: float
 
 
 def maximise(box: Box, constraint: Constraint, starts: Sequence[FloatArray] = (), seed: int = 0) -> Solution:
-    """The best point that several starts lead to.
+    """The best point that several starts lead to (with Reach the smallest, see the top of the module).
 
     Args:
         box: P functions and their ranges, finite, lower <= upper.
         constraint: one that some point of the box fulfils.
-        starts: points to start from besides the own ones. They are brought into the box and onto the budget; the result
-            is no worse than any of them that fulfils the constraint then.
+        starts: points to start from besides the own ones. They are brought into the box and onto the budget (or the
+            value to be reached); the result is no worse than any of them that fulfils the constraint then.
         seed: of the random starts; the same arguments give the same result.
     Returns:
         Solution. Its violation and stationarity say whether it is feasible and locally optimal, its distance from the
         upper bound how much a better one could gain at most.
     """
+    if isinstance(constraint, Price):
+        return _best(box, constraint, [_largest_net(box, constraint.rate)])
     begin = _distinct([_prepared(box, constraint, x) for x in _starts(box, constraint, starts, seed)])
     ends: list[FloatArray] = []
     with _blas_threads().limit(limits=1, user_api="blas"):
@@ -405,14 +465,15 @@ def maximise(box: Box, constraint: Constraint, starts: Sequence[FloatArray] = ()
         return _finished(box, constraint, _best(box, constraint, [*begin, *ends]))
 
 
-def _finished(box: Box, constraint: Constraint, solution: Solution) -> Solution:
+def _finished(box: Box, constraint: Budget | Efficiency | Reach, solution: Solution) -> Solution:
     """The solution polished to the end: more stationary, and not worse but for rounding."""
     for _ in range(RESTARTS):
         if solution.stationarity <= UNPOLISHED:
             break
         x = _prepared(box, constraint, polish(box, constraint, solution.x, FINE))
         again = _best(box, constraint, [x])
-        is_close = again.value >= solution.value - ROUNDING * abs(solution.value)
+        before, after = (objective(constraint, s.x, np.array(s.value)) for s in (solution, again))
+        is_close = after >= before - ROUNDING * abs(before)
         if again.violation <= FEASIBLE and is_close and again.stationarity < solution.stationarity:
             solution = again
     return solution
@@ -437,11 +498,15 @@ def _starts(box: Box, constraint: Constraint, given: Sequence[FloatArray], seed:
 
 
 def _prepared(box: Box, constraint: Constraint, x: FloatArray) -> FloatArray:
-    """The point in the box, on the budget or, where a short step suffices, back within the efficiency."""
+    """The point in the box, on the budget or the value or, where a short step suffices, back within the efficiency."""
     x = box.clip(x)
     if isinstance(constraint, Budget):
         within = not constraint.is_equal and x.sum() <= constraint.total
         return x if within else box.with_total(x, constraint.total)
+    if isinstance(constraint, Reach):
+        return _onto_value(box, x, constraint.value)
+    if isinstance(constraint, Price):
+        return x
     margin = constraint.margin(x, box.surface.values(x))
     if margin >= 0:
         return x
@@ -449,6 +514,30 @@ def _prepared(box: Box, constraint: Constraint, x: FloatArray) -> FloatArray:
     gain = constraint.margin(anchor, box.surface.values(anchor)) - margin
     part = -margin / gain if gain > 0 else 1.0
     return box.clip(x + part * (anchor - x)) if part < 1e-3 else x
+
+
+def _onto_value(box: Box, x: FloatArray, value: float) -> FloatArray:
+    """A point on the way from x to the lower end (or, below the value, to the top) that just has the value."""
+
+    def suffices(point: FloatArray) -> bool:
+        return float(box.surface.values(point).sum()) >= value
+
+    if suffices(box.lower):
+        return box.lower.copy()
+    other, enough = (box.lower, x) if suffices(x) else (x, top(box))
+    if not suffices(enough):
+        return enough
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if suffices(other + middle * (enough - other)) else (middle, high)
+    return box.clip(other + high * (enough - other))
+
+
+def top(box: Box) -> FloatArray:
+    """(P,) the point of the grid where every function is largest."""
+    best: FloatArray = box.grid[np.arange(len(box.grid)), np.argmax(box.table, axis=1)]
+    return best
 
 
 def _distinct(points: Sequence[FloatArray]) -> list[FloatArray]:
@@ -463,17 +552,18 @@ def _distinct(points: Sequence[FloatArray]) -> list[FloatArray]:
 def _best(box: Box, constraint: Constraint, points: Sequence[FloatArray]) -> Solution:
     values = [box.surface.values(x) for x in points]
     violations = [violation(constraint, x, v) for x, v in zip(points, values, strict=True)]
-    totals = np.array([v.sum() for v in values])
+    totals = [float(v.sum()) for v in values]
+    aims = np.array([objective(constraint, x, v) for x, v in zip(points, values, strict=True)])
     feasible = np.array(violations) <= FEASIBLE
-    best = int(np.argmax(np.where(feasible, totals, -np.inf)))
+    best = int(np.argmax(np.where(feasible, aims, -np.inf)))
     if not feasible.any():
         best = int(np.argmin(violations))
     return Solution(
         x=points[best],
-        value=float(totals[best]),
+        value=totals[best],
         violation=violations[best],
         stationarity=price_and_stationarity(box, constraint, points[best])[1],
-        upper_bound=max(box.path.bound(constraint), float(totals[best])),
+        upper_bound=max(box.path.bound(constraint, float(points[best].sum())), totals[best]),
     )
 
 
@@ -496,8 +586,9 @@ def price_and_stationarity(box: Box, constraint: Constraint, x: FloatArray) -> t
     """The constraint's price at a feasible point, and how far that is from the first-order conditions of an optimum.
 
     At an optimum every variable that can rise has a slope <= price and every one that can fall a slope >= price. The
-    price is free on an equality, >= 0 on a budget that is all used, in [0, rate] on an efficiency that is just met,
-    and 0 where the constraint does not bind.
+    price is free on an equality, >= 0 on a budget that is all used and on a value that is just reached, in [0, rate] on
+    an efficiency that is just met, the given one with Price, and 0 where the constraint does not bind (with Reach it
+    then is beyond all bounds: nothing may stand above its lower end).
 
     Returns:
         (price, smallest violation of these conditions over all prices, relative to the largest slope).
@@ -510,7 +601,8 @@ def price_and_stationarity(box: Box, constraint: Constraint, x: FloatArray) -> t
     high = min(high, float(slopes[can_fall].min(initial=np.inf)))
     ends = [end for end in (low, high) if np.isfinite(end)]
     price = sum(ends) / len(ends) if ends else 0.0
-    return price, max(low - high, 0.0) / max(float(np.abs(slopes).max()), np.finfo(float).tiny)
+    steepest = max(float(np.abs(slopes).max(initial=0.0)), np.finfo(float).tiny)
+    return price, min(max(low - high, 0.0), steepest) / steepest if high < low else 0.0
 
 
 def _price_range(box: Box, constraint: Constraint, x: FloatArray) -> tuple[float, float]:
@@ -519,7 +611,12 @@ def _price_range(box: Box, constraint: Constraint, x: FloatArray) -> tuple[float
             return -np.inf, np.inf
         binding = x.sum() >= constraint.total * (1 - AT_BOUND)
         return 0.0, np.inf if binding else 0.0
+    if isinstance(constraint, Price):
+        return constraint.rate, constraint.rate
     values = box.surface.values(x)
+    if isinstance(constraint, Reach):
+        binding = values.sum() <= constraint.value + AT_BOUND * abs(constraint.value)
+        return 0.0 if binding else np.inf, np.inf
     binding = constraint.margin(x, values) <= AT_BOUND * float(np.abs(values).sum())
     return 0.0, constraint.rate if binding else 0.0
 
@@ -551,17 +648,70 @@ def _refined_ratio(box: Box, ratio: float, x: FloatArray) -> tuple[float, FloatA
     return ratio, x
 
 
+def best_gain(box: Box) -> float:
+    """Largest (f(x) - f(lower)) / (x - lower) of any one variable: the highest price at which any leaves its lower end.
+
+    -inf where no variable has room.
+    """
+    base = box.table[:, :1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = (box.table - base) / (box.grid - box.grid[:, :1])
+    ratio = float(np.nanmax(ratios[:, 1:], initial=-np.inf, where=box.span[:, np.newaxis] > 0))
+    for _ in range(20 if np.isfinite(ratio) else 0):
+        x = _largest_net(box, ratio)
+        room = x - box.lower
+        gains = box.surface.values(x) - base[:, 0]
+        improved = float(np.max(gains[room > 0] / room[room > 0], initial=-np.inf))
+        if improved <= ratio * (1 + 1e-12):
+            break
+        ratio = improved
+    return ratio
+
+
+# Closer than this, which of two points is the better one is rounding, and only their slopes know.
+ZOOMS = 2
+# Local maxima of a variable that are looked at closer: which of them is the largest, a grid may get wrong.
+N_PEAKS = 3
+
+
 def _largest_net(box: Box, rate: float) -> FloatArray:
-    """(P,) points where f_p - rate * x_p is largest: the best of the grid, refined between its neighbours."""
+    """(P,) points where f_p - rate * x_p is largest: the best of the grid, looked at closer. Of equals the larger."""
     # A hair below the rate: at the largest ratio itself spending nothing would tie with the point looked for.
     rate -= 1e-9 * abs(rate)
-    best = np.argmax(box.table - rate * box.grid, axis=1)
-    rows = np.arange(len(best))
-    low = box.grid[rows, np.maximum(best - 1, 0)]
-    high = box.grid[rows, np.minimum(best + 1, len(GRID) - 1)]
+    best, largest = box.lower, box.table[:, 0] - rate * box.lower
+    for peak in _peaks(box.table - rate * box.grid).T:
+        x = _closer(box, rate, peak)
+        net = box.surface.values(x) - rate * x
+        better = (net > largest) | ((net == largest) & (x > best))
+        best, largest = np.where(better, x, best), np.where(better, net, largest)
+    return best
+
+
+def _peaks(values: FloatArray) -> IntArray:
+    """(P, N_PEAKS) positions of the highest local maxima of each row, the highest first; the last repeated."""
+    padded = np.pad(values, ((0, 0), (1, 1)), constant_values=-np.inf)
+    is_peak = (values >= padded[:, :-2]) & (values >= padded[:, 2:])
+    ranked = np.argsort(-np.where(is_peak, values, -np.inf), axis=1, kind="stable")[:, :N_PEAKS]
+    found: IntArray = np.where(np.take_along_axis(is_peak, ranked, axis=1), ranked, ranked[:, :1])
+    return found
+
+
+def _closer(box: Box, rate: float, peak: IntArray) -> FloatArray:
+    """(P,) the points beside these positions of the grid where the slope falls to the rate."""
+    points, rows = box.grid, np.arange(len(peak))
+    for _ in range(ZOOMS):
+        low, high = (
+            points[rows, np.maximum(peak - 1, 0)],
+            points[rows, np.minimum(peak + 1, points.shape[1] - 1)],
+        )
+        points = low[:, np.newaxis] + (high - low)[:, np.newaxis] * np.linspace(0.0, 1.0, 33)
+        peak = np.argmax(box.surface.values(points) - rate * points, axis=1)
+    begin, end = points[rows, np.maximum(peak - 1, 0)], points[rows, np.minimum(peak + 1, 32)]
+    low, high = begin, end
     for _ in range(40):
         middle = (low + high) / 2
         rising = box.surface.slopes(middle) > rate
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    found: FloatArray = (low + high) / 2
+    # A slope that is never above the rate, or never falls to it, ends at an end itself.
+    found: FloatArray = np.where(low == begin, begin, np.where(high == end, end, (low + high) / 2))
     return found

@@ -13,6 +13,7 @@ from mmm_core.allocator import (
     PlanStatus,
     ResponseSurface,
     TargetEfficiency,
+    TargetOutcome,
     allocate,
     budget_limits,
     plan_response,
@@ -304,6 +305,139 @@ class TestTarget:
         plan = allocate(problem, model, TargetEfficiency(1.0))
         np.testing.assert_allclose(plan.lower, 0.1 * plan.initial.spend)
         np.testing.assert_allclose(plan.upper, 10 * plan.initial.spend)
+
+
+class TestMarginalTarget:
+    def test_roas_in_closed_form(self):
+        # coef * half / (s + half)^2 = target
+        problem, model = constant_problem([40.0, 90.0], [300.0, 200.0], [20.0, 40.0])
+        plan = allocate(problem, model, TargetEfficiency(0.5, marginal=True), horizon=FLAT)
+        root = np.sqrt(np.array([300.0 * 40, 200.0 * 90]) / 0.5) - [40, 90]
+        np.testing.assert_allclose(plan.optimised.spend, 7 * root, rtol=1e-8)
+        np.testing.assert_allclose(plan.optimised.marginal, 0.5, rtol=1e-8)
+        assert plan.status is PlanStatus.SOLVED
+        assert "a marginal ROAS of 0.5 (at least 0.5 asked) brings" in plan.message
+
+    def test_cpa_in_closed_form(self):
+        problem, model = constant_problem([40.0, 90.0], [300.0, 200.0], [20.0, 40.0], kind="conversion")
+        plan = allocate(problem, model, TargetEfficiency(2.0, marginal=True), horizon=FLAT)
+        np.testing.assert_allclose(plan.optimised.marginal, 0.5, rtol=1e-8)
+        assert "a marginal CPA of 2 (at most 2 asked) brings" in plan.message
+
+    def test_spends_less_than_the_same_target_for_the_mean(self, problem, model):
+        rate = 0.8 * plan_response(problem, model, problem.total_spend).total_efficiency
+        spends = [
+            allocate(problem, model, TargetEfficiency(rate, m), bounds=(0, 200)).optimised
+            for m in (True, False)
+        ]
+        assert spends[0].total_spend < spends[1].total_spend
+        assert spends[0].total_efficiency > spends[1].total_efficiency == pytest.approx(rate)
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_no_plan_of_a_grid_gains_more(self, seed):
+        problem, models, lower, upper, functions = s_shaped_ensemble(seed)
+        rate = [0.3, 0.7, 1.0, 0.5][seed] * initial_efficiency(problem, models)
+        plan = allocate(problem, models, TargetEfficiency(rate, marginal=True), bounds=(lower, upper))
+        found = plan.optimised.total_response - rate * plan.optimised.total_spend
+        best = slow.largest_net_on_grid(functions, plan.lower, plan.upper, rate, 14)
+        assert plan.status is PlanStatus.SOLVED
+        assert found >= best - 1e-12 * abs(best)
+
+    def test_out_of_reach_names_the_best_attainable(self, problem, model):
+        plan = allocate(problem, model, TargetEfficiency(1e9, marginal=True), bounds=(0.1, 10))
+        assert plan.status is PlanStatus.INFEASIBLE
+        assert "a marginal ROAS of 1,000,000,000 is out of reach within the bounds; the best" in plan.message
+        for part, status in ((0.9999, "solved"), (1.0, "solved"), (1.0001, "infeasible")):
+            target = TargetEfficiency(part * plan.best_efficiency, marginal=True)
+            assert allocate(problem, model, target, bounds=(0.1, 10)).status == status
+
+    def test_channels_held_by_their_lower_bounds_are_named(self):
+        problem, model = constant_problem([40.0, 90.0], [300.0, 1.0], [20.0, 40.0])
+        plan = allocate(
+            problem, model, TargetEfficiency(0.5, marginal=True), horizon=FLAT, bounds=Bounds((0.5, 9))
+        )
+        assert plan.optimised.spend[1] == plan.lower[1]
+        assert plan.notes == ("ch1 is held at its lower bound, where its marginal ROAS is 0.007438",)
+
+
+class TestTargetOutcome:
+    def test_in_closed_form(self):
+        # Least money: equal marginals, so s + half in proportion to sqrt(coef * half); response = the wanted one.
+        problem, model = constant_problem([40.0, 90.0], [300.0, 200.0], [20.0, 40.0])
+        budget = allocate(problem, model, MaxResponse(), horizon=FLAT, bounds=(0, 5)).optimised
+        wanted = budget.total_response
+        plan = allocate(problem, model, TargetOutcome(wanted + 1e4, rest=1e4), horizon=FLAT, bounds=(0, 5))
+        np.testing.assert_allclose(plan.optimised.spend, budget.spend, rtol=1e-6)
+        assert plan.optimised.total_response == pytest.approx(wanted, rel=1e-9)
+        assert plan.optimised.total_response >= wanted * (1 - 1e-12)
+        assert plan.status is PlanStatus.SOLVED
+        assert plan.message.startswith("solved: an outcome of 11,312 (11,312 asked) takes 420, which brings")
+
+    @pytest.mark.parametrize("part", [0.02, 0.5, 0.98])
+    @pytest.mark.parametrize("seed", range(4))
+    def test_no_plan_of_a_grid_is_cheaper(self, seed, part):
+        problem, models, lower, upper, functions = s_shaped_ensemble(seed)
+        least, most = (
+            sum(float(f(x * problem.total_spend[p])) for p, f in enumerate(functions)) for x in (lower, upper)
+        )
+        wanted = least + part * (most - least)
+        plan = allocate(problem, models, TargetOutcome(wanted), bounds=(lower, upper))
+        best = slow.least_spend_on_grid(functions, plan.lower, plan.upper, wanted, 14)
+        assert plan.status is PlanStatus.SOLVED
+        assert plan.optimised.total_spend <= best * (1 + 1e-9)
+        assert plan.optimised.total_response == pytest.approx(wanted, rel=1e-9)
+
+    def test_out_of_reach_names_the_largest(self, problem, model):
+        plan = allocate(problem, model, TargetOutcome(1e12, rest=1e6), bounds=(0.5, 2))
+        most = plan_response(problem, model, 2 * problem.total_spend).total_response
+        assert plan.status is PlanStatus.INFEASIBLE
+        assert np.isnan(plan.optimised.spend).all()
+        assert plan.best_outcome == pytest.approx(1e6 + most)
+        assert f"out of reach within the bounds; the largest is {1e6 + most:,.0f}" in plan.message
+        at_the_top = TargetOutcome(plan.best_outcome, rest=1e6)
+        np.testing.assert_allclose(
+            allocate(problem, model, at_the_top, bounds=(0.5, 2)).optimised.spend, plan.upper, rtol=1e-5
+        )
+
+    def test_what_comes_anyway_takes_no_more_than_the_bounds_force(self, problem, model):
+        plan = allocate(problem, model, TargetOutcome(100.0, rest=200.0), bounds=(0.5, 2))
+        np.testing.assert_array_equal(plan.optimised.spend, plan.lower)
+        assert plan.status is PlanStatus.SOLVED
+
+    def test_harmful_channels_are_left_alone(self):
+        problem, model = constant_problem([40.0, 90.0], [300.0, -50.0], [20.0, 40.0])
+        plan = allocate(problem, model, TargetOutcome(500.0), horizon=FLAT, bounds=(0, 5))
+        assert plan.status is PlanStatus.SOLVED
+        assert plan.optimised.spend[1] == 0
+        assert plan.optimised.total_response == pytest.approx(500)
+
+    def test_refusals(self):
+        with pytest.raises(UserError, match="above 0"):
+            TargetOutcome(0.0)
+        with pytest.raises(UserError, match="without paid channels must be a number"):
+            TargetOutcome(1.0, rest=float("inf"))
+
+
+def s_shaped_ensemble(seed):
+    """(problem, models, lower, upper, mean response of each channel); curves flat at first, then steep."""
+    problem = random_problem(
+        seed, n_periods=40, adstock=list(Adstock)[seed % 3], time_series_validation=False
+    )
+    models = [model_of(problem, 10 * seed + i) for i in range(1 + seed % 3)]
+    for i, model in enumerate(models):
+        alphas = [j for j, name in enumerate(problem.hyperparameter_names) if name.endswith("alpha")]
+        model.hyperparameters[alphas] = np.roll([3.0, 6.0, 1.0, 0.5], i + seed)[: len(alphas)]
+    members = [channel_responses(problem, m) for m in models]
+
+    def mean(p):
+        return lambda x: sum(float(m[p].response(x)) for m in members) / len(members)
+
+    lower, upper = [(0.0, 3.0), (0.3, 2.0), (0.0, 1.5), (0.7, 8.0)][seed]
+    return problem, models, lower, upper, [mean(p) for p in range(problem.n_paid)]
+
+
+def initial_efficiency(problem, models):
+    return plan_response(problem, models, problem.total_spend).total_efficiency
 
 
 class TestBounds:

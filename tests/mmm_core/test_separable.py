@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmm_core import separable
-from mmm_core.separable import Box, Budget, Efficiency, maximise
+from mmm_core.separable import Box, Budget, Efficiency, Price, Reach, best_gain, maximise
 from tests.reference import allocation as slow
 
 
@@ -93,6 +93,61 @@ class TestConvexParts:
         solution = maximise(box_of(S_SHAPED, low=0.1), Efficiency(rate))
         assert solution.value >= best * (1 - 1e-12)
         assert solution.value >= rate * solution.x.sum() * (1 - 1e-9)
+
+
+class TestReach:
+    @pytest.mark.parametrize("curves", [CONCAVE, S_SHAPED])
+    @pytest.mark.parametrize("part", [0.01, 0.3, 0.7, 0.999])
+    def test_no_grid_point_reaches_it_with_less(self, curves, part):
+        functions = [curves.function(p) for p in range(3)]
+        wanted = part * sum(f(10.0) for f in functions)
+        best = slow.least_spend_on_grid(functions, [0.0] * 3, [10.0] * 3, wanted, 21)
+        solution = maximise(box_of(curves), Reach(wanted))
+        assert solution.x.sum() <= best * (1 + 1e-12)
+        assert solution.value == pytest.approx(wanted, rel=1e-9)
+        assert solution.violation < 1e-9
+        assert solution.stationarity < 1e-5
+        assert solution.value <= solution.upper_bound
+
+    def test_it_is_the_inverse_of_a_budget(self):
+        spent = maximise(box_of(CONCAVE), Budget(6.0))
+        again = maximise(box_of(CONCAVE), Reach(spent.value))
+        np.testing.assert_allclose(again.x, spent.x, rtol=1e-5)
+
+    def test_what_the_lower_end_brings_takes_no_more(self):
+        solution = maximise(box_of(CONCAVE, low=1.0), Reach(0.5), starts=[np.array([5.0, 5.0, 5.0])])
+        assert solution.x.tolist() == [1, 1, 1]
+        assert (solution.violation, solution.stationarity) == (0, 0)
+
+    def test_what_is_out_of_reach_is_missed_as_little_as_can_be(self):
+        solution = maximise(box_of(CONCAVE), Reach(100.0))
+        np.testing.assert_allclose(solution.x, [10, 10, 10])
+        assert solution.violation == pytest.approx(1 - solution.value / 100)
+
+
+class TestPrice:
+    @pytest.mark.parametrize("curves", [CONCAVE, S_SHAPED])
+    @pytest.mark.parametrize("rate", [0.01, 0.1, 0.4, 2.0])
+    def test_no_grid_point_gains_more(self, curves, rate):
+        functions = [curves.function(p) for p in range(3)]
+        best = slow.largest_net_on_grid(functions, [0.0] * 3, [10.0] * 3, rate, 41)
+        solution = maximise(box_of(curves), Price(rate))
+        assert solution.value - rate * solution.x.sum() >= best - 1e-12
+        assert solution.stationarity < 1e-8
+
+    def test_the_highest_price_that_moves_anything(self):
+        # x^4 / (x^4 + 4^4) has its steepest chord from 0 where x^4 = 3 * 4^4, with value 3 / 4.
+        twins = Curves((1.0, 1.0), (4.0, 4.0), (4.0, 4.0))
+        at = 4 * 3**0.25
+        assert best_gain(box_of(twins)) == pytest.approx(0.75 / at, rel=1e-9)
+        below = maximise(box_of(twins), Price(0.75 / at * (1 - 1e-6)))
+        np.testing.assert_allclose(below.x, at, rtol=1e-4)
+        assert maximise(box_of(twins), Price(0.75 / at * (1 + 1e-6))).x.tolist() == [0, 0]
+
+    def test_nothing_to_decide(self):
+        fixed = Box(CONCAVE, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
+        assert maximise(fixed, Price(1.0)).x.tolist() == [1, 2, 3]
+        assert best_gain(fixed) == -np.inf
 
 
 class TestConstraints:

@@ -8,7 +8,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm_core.allocator import MaxResponse, PlanStatus, TargetEfficiency, allocate, plan_response
+from mmm_core.allocator import (
+    MaxResponse,
+    PlanStatus,
+    TargetEfficiency,
+    TargetOutcome,
+    allocate,
+    plan_response,
+)
 from mmm_core.response import Carryover, Flighting, Horizon
 from mmm_core.types import Adstock, FittedModel
 from tests.reference.problems import random_hyperparameters, random_problem
@@ -90,6 +97,42 @@ def test_target_is_met_within_the_bounds_or_said_to_be_out_of_reach(world, quest
         assert within_bounds(plan)
         earned, asked = plan.optimised.total_response, part * zero * plan.optimised.total_spend
         assert earned >= asked * (1 - ROUNDING)
+
+
+@given(worlds(), questions(), st.floats(0.05, 3))
+def test_the_last_unit_earns_a_marginal_target(world, question, part):
+    problem, model = world
+    zero = plan_response(problem, model, problem.total_spend).total_efficiency
+    if not zero > 0:
+        return
+    rate = part * zero
+    plan = allocate(problem, model, TargetEfficiency(rate, marginal=True), **question)
+    if plan.status is PlanStatus.INFEASIBLE:
+        assert plan.best_efficiency is None or plan.best_efficiency < rate
+        return
+    assert within_bounds(plan)
+    room = 1e-6 * (plan.upper - plan.lower)
+    x, slopes = plan.optimised.spend, plan.optimised.marginal
+    scale = slopes[np.isfinite(slopes)].max(initial=rate)
+    assert (slopes[x > plan.lower + room] >= rate - 1e-4 * scale).all()
+    assert (slopes[(x < plan.upper - room) & (x > plan.lower + room)] <= rate + 1e-4 * scale).all()
+
+
+@given(worlds(), questions(), st.floats(0.01, 1.5))
+def test_an_outcome_is_reached_within_the_bounds_or_said_to_be_out_of_reach(world, question, part):
+    problem, model = world
+    target = part * plan_response(problem, model, problem.total_spend).total_response
+    if not target > 0:
+        return
+    plan = allocate(problem, model, TargetOutcome(target), **question)
+    if plan.status is PlanStatus.INFEASIBLE:
+        assert plan.best_outcome < target
+        return
+    assert within_bounds(plan)
+    assert plan.optimised.total_response >= target * (1 - ROUNDING)
+    # Nothing above the lower bounds is spent without need.
+    if not np.allclose(plan.optimised.spend, plan.lower):
+        assert plan.optimised.total_response <= target * (1 + ROUNDING)
 
 
 @given(worlds(), questions(), st.sampled_from([1e-3, 1e3]))

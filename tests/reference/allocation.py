@@ -60,3 +60,26 @@ def best_efficient_plan_on_grid(functions, lower, upper, rate, n_points):
         if total >= rate * sum(plan) and total > best_response:
             best, best_response = plan, total
     return best, best_response
+
+
+def plans_of_grid(functions, lower, upper, n_points):
+    """(spend, response) of every plan of a grid."""
+    axes = [
+        [(x, f(x)) for x in (low + (high - low) * i / (n_points - 1) for i in range(n_points))]
+        for f, low, high in zip(functions, lower, upper, strict=True)
+    ]
+    for plan in itertools.product(*axes):
+        yield sum(x for x, _ in plan), sum(y for _, y in plan)
+
+
+def least_spend_on_grid(functions, lower, upper, wanted, n_points):
+    """Spend of the cheapest plan of the grid whose response is at least the wanted one."""
+    plans = plans_of_grid(functions, lower, upper, n_points)
+    return min(spend for spend, response in plans if response >= wanted)
+
+
+def largest_net_on_grid(functions, lower, upper, rate, n_points):
+    """Largest response less rate * spend of a plan of the grid."""
+    return max(
+        response - rate * spend for spend, response in plans_of_grid(functions, lower, upper, n_points)
+    )
