@@ -8,6 +8,7 @@ from runner.spec.experiment import DEFAULT_RANGES, ExperimentSpec
 from runner.spec.fields import RESERVED_NAMES, Sign
 from runner.spec.loading import apply_override, decode, load_spec, read_yaml
 from runner.spec.messages import sentence
+from runner.spec.refresh import PreviousChannel, PreviousComponent, PreviousSpec, RefreshSpec
 from runner.spec.scenarios import DEFAULT_BOUNDS, HorizonSpec, ScenarioSpec
 from runner.spec.sections import (
     BaselineSpec,
@@ -30,6 +31,10 @@ __all__ = [
     "ExperimentSpec",
     "HorizonSpec",
     "OrganicSpec",
+    "PreviousChannel",
+    "PreviousComponent",
+    "PreviousSpec",
+    "RefreshSpec",
     "ScenarioSpec",
     "Sign",
     "apply_override",

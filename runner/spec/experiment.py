@@ -23,6 +23,7 @@ from runner.spec.fields import (
     parse_range,
     suggest,
 )
+from runner.spec.refresh import RefreshSpec
 from runner.spec.scenarios import ScenarioSpec
 from runner.spec.sections import (
     BaselineSpec,
@@ -82,6 +83,7 @@ class ExperimentSpec(Strict):
     scenarios: tuple[ScenarioSpec, ...] = (ScenarioSpec(name="same-budget"),)
     tracking: TrackingSpec = TrackingSpec()
     execution: ExecutionSpec = ExecutionSpec()
+    refresh: RefreshSpec | None = None
 
     @field_validator("baseline", mode="before")
     @classmethod
@@ -279,10 +281,15 @@ class ExperimentSpec(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of all that can change a result: not where it runs, is tracked, or where its tables lie."""
+        """SHA-256, hex, of all that can change a result: not where it runs, is tracked, or where its tables lie, nor
+        what the runs before a refresh are called.
+        """
         tree = self.resolved()
         for key in ("tracking", "execution"):
             del tree[key]
+        if self.refresh is not None:
+            for key in ("run", "lineage"):
+                del tree["refresh"][key]
         for entry in file_entries(tree):
             del entry["path"]
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
