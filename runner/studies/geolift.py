@@ -145,7 +145,7 @@ def level_of(columns: Columns, i: int) -> float:
 
 def _interval(columns: Columns, i: int, estimate: float) -> tuple[dict[str, Any], list[Finding]]:
     """Interval, level and standard error of one test, as far as they follow, and what had to be decided."""
-    level, findings = level_of(columns, i), []
+    level, p_value, findings = level_of(columns, i), columns.number("p-value", i), []
     lower, upper, factor = _ends(columns, i, estimate)
     if factor != 1:
         findings.append(_rescaled(columns, i, factor))
@@ -153,7 +153,7 @@ def _interval(columns: Columns, i: int, estimate: float) -> tuple[dict[str, Any]
         findings.append(unusable_interval(columns, i, (lower, upper), estimate))
         lower = upper = math.nan
     if math.isnan(lower):
-        error = error_from_p(estimate, columns.number("p-value", i))
+        error = error_from_p(estimate, p_value)
     elif 0 < level < 1:
         error = error_from_interval(estimate, lower, upper, level)
     else:

@@ -31,7 +31,8 @@ MEDIA = {
     "newsletter": "newsletter",
 }
 PARAMETERS = ("alpha", "gamma", "theta", "shape", "scale")
-# set of draws: what its spec says otherwise; the calibrated set needs lift studies and is tested with them
+# set of draws: what its spec says otherwise; the lift studies of the calibrated one are read as R wrote them
+STUDIES = GOLDEN / "inputs" / "calib_calibration_input.csv"
 SETS = {
     "geo_ts": [],
     "geo_main": ["validation.time_series=false"],
@@ -39,6 +40,7 @@ SETS = {
     "wpdf": ["adstock=weibull_pdf"],
     "penalty": ["penalty_factors=true"],
     "uncon": ["intercept=unconstrained"],
+    "calib": [f"calibration={{path: {STUDIES}, format: robyn, convention: robyn}}"],
 }
 CLOSE = dict(rtol=1e-9, atol=0)
 

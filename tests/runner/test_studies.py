@@ -8,7 +8,6 @@ import pytest
 
 from mmm_core.errors import UserError
 from mmm_core.evaluate import evaluate_candidates
-from mmm_core.simulate import SimulationSettings, simulate_panel
 from mmm_core.types import CandidateBatch, Convention, FittedModel, Scope
 from runner.dataset import panel_from_table
 from runner.problem import build_problem
@@ -17,7 +16,6 @@ from runner.search.base import objectives, run_trial
 from runner.search.engine import search_job
 from runner.search.nevergrad_searcher import PROVEN, NevergradSearcher
 from runner.select import convergence_table, select
-from runner.spec import decode
 from runner.studies import (
     calibration_table,
     diagnose_studies,
@@ -26,50 +24,7 @@ from runner.studies import (
     studies_table,
 )
 from tests.reference.problems import random_hyperparameters
-
-SIMULATED = simulate_panel(SimulationSettings(seed=1, channels=4, correlation=0.6, noise=0.08))
-TRUTH = SIMULATED.truth
-PATH = "studies.csv"
-GOOD = {"channel": "ooh", "start": "2022-03-07", "end": "2022-04-17", "estimate": "90000", "scope": "total"}
-
-
-def data_table():
-    """The simulated panel with its true baseline as columns, so that Prophet is not needed."""
-    parts = {name: np.array(values) for name, values in TRUTH["components"].items()}
-    columns = {name: values for name, values in SIMULATED.columns.items() if name != "events"}
-    baseline = {
-        "trend": parts["trend"],
-        "season": parts["season"],
-        "special": parts["holiday"] + parts["events"],
-    }
-    return pd.DataFrame({"date": [str(d) for d in SIMULATED.dates], **columns, **baseline})
-
-
-def spec_tree(**changes):
-    channels = [
-        {"name": name, "spend": known["spend_column"], "exposure": known["exposure_column"]}
-        for name, known in TRUTH["channels"].items()
-    ]
-    return {
-        "name": "calibrated",
-        "data": {"path": "data.csv", "date": "date"},
-        "outcome": {"column": "revenue"},
-        "window": {"start": TRUTH["window"]["start"]},
-        "channels": channels,
-        "organic": ["newsletter"],
-        "context": ["competitor_sales", "price"],
-        "baseline": {"precomputed": ["trend", "season", "special"]},
-        "calibration": {"path": PATH},
-        **changes,
-    }
-
-
-def spec_of(**changes):
-    return decode(spec_tree(**changes), "spec.yaml")
-
-
-def panel_of(spec):
-    return panel_from_table(spec, data_table(), "data.csv")
+from tests.runner.lift import GOOD, PATH, SIMULATED, TRUTH, data_table, panel_of, spec_of, spec_tree
 
 
 def read(*rows, **changes):
