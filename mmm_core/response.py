@@ -23,7 +23,7 @@ from mmm_core import adstock
 from mmm_core.errors import LabelError, RangeError, UserError
 from mmm_core.saturation import hill, hill_derivative
 from mmm_core.transforms import channel_curves, transform_media
-from mmm_core.types import ChannelCurve, FittedModel, FloatArray, ModelProblem
+from mmm_core.types import ChannelCurve, FittedModel, FloatArray, ModelProblem, Role
 
 
 class Carryover(StrEnum):
@@ -244,6 +244,34 @@ def mean_carryover(problem: ModelProblem, model: FittedModel) -> FloatArray:
     carried = np.maximum(transform.adstocked - transform.own_weight[:, np.newaxis] * exposure, 0.0)
     mean: FloatArray = carried.mean(axis=1)
     return mean
+
+
+def contributions(problem: ModelProblem, model: FittedModel, horizon: Horizon | None = None) -> FloatArray:
+    """What every design column brought in any periods of the data, in the window as ``decompose`` has it.
+
+    Args:
+        problem: the data. model: one evaluated candidate of it. horizon: default the modelling window.
+    Returns:
+        (K, L) coef * column, media adstocked and saturated; the intercept, the same every period, is not among them.
+    Raises:
+        UserError: the horizon lies outside the data.
+    """
+    horizon = horizon or Horizon.window(problem)
+    horizon.check(problem)
+    brought = model.coefs[:, np.newaxis] * problem.design[:, horizon.rows]
+    for m, curve in enumerate(channel_curves(problem, model)):
+        exposure = problem.design[problem.first_media + m]
+        carried = adstock.apply(curve.adstock, exposure, curve.adstock_parameters)[horizon.rows]
+        brought[problem.first_media + m] = curve.coef * hill(carried, curve.alpha, curve.inflexion)
+    return brought
+
+
+def outcome_without_paid(problem: ModelProblem, model: FittedModel, horizon: Horizon | None = None) -> float:
+    """Outcome over a horizon of the data that a model does not owe to its paid channels: baseline, context, organic."""
+    horizon = horizon or Horizon.window(problem)
+    is_paid = np.array([role is Role.PAID for role in problem.roles])
+    rest = contributions(problem, model, horizon)[~is_paid].sum()
+    return float(model.intercept * horizon.n_periods + rest)
 
 
 class _Line(NamedTuple):

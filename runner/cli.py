@@ -149,9 +149,16 @@ def evaluate(
 @app.command()
 def allocate(
     source: RunPath,
-    goal: Annotated[str, typer.Option(help="max_response or target_efficiency.")] = "max_response",
+    goal: Annotated[
+        str, typer.Option(help="max_response, target_efficiency or target_outcome.")
+    ] = "max_response",
     name: Annotated[str | None, typer.Option(help="Name of the plan; default made from the goal.")] = None,
-    target: Annotated[float | None, typer.Option(help="ROAS (or CPA) to reach with that goal.")] = None,
+    target: Annotated[
+        float | None, typer.Option(help="ROAS (or CPA), or outcome of the horizon, to reach.")
+    ] = None,
+    marginal: Annotated[
+        bool, typer.Option("--marginal", help="The last unit of money must earn the target, not the mean.")
+    ] = False,
     budget: Annotated[float | None, typer.Option(help="Budget of the horizon; default today's.")] = None,
     budget_per_period: Annotated[float | None, typer.Option(help="Budget per period instead.")] = None,
     at_most: Annotated[
@@ -182,6 +189,7 @@ def allocate(
             name=name,
             goal=goal,
             target=target,
+            measure="marginal" if marginal else None,
             total_budget=budget,
             budget_per_period=budget_per_period,
             constraint="at_most" if at_most else "equal",

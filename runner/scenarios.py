@@ -15,11 +15,12 @@ from mmm_core.allocator import (
     Plan,
     Scenario,
     TargetEfficiency,
+    TargetOutcome,
     allocate,
     budget_limits,
 )
 from mmm_core.errors import UserError
-from mmm_core.response import Carryover, Flighting, Horizon, historical_spends
+from mmm_core.response import Carryover, Flighting, Horizon, historical_spends, outcome_without_paid
 from mmm_core.types import FittedModel, ModelProblem
 from runner.dataset import MediaPanel
 from runner.problem import assemble_problem, modelled_media
@@ -83,11 +84,13 @@ def bounds_of(spec: ExperimentSpec, scenario: ScenarioSpec) -> Bounds:
     return Bounds(default=bounds.get("default"), channels=own)
 
 
-def goal_of(scenario: ScenarioSpec) -> Scenario:
-    """The allocator's word for a scenario's goal."""
-    if scenario.goal == "target_efficiency":
+def goal_of(scenario: ScenarioSpec, rest: float = 0.0) -> Scenario:
+    """The allocator's word for a scenario's goal; ``rest`` is what of the outcome does not come from paid channels."""
+    if scenario.goal != "max_response":
         assert scenario.target is not None  # the spec saw to it
-        return TargetEfficiency(scenario.target)
+        if scenario.goal == "target_outcome":
+            return TargetOutcome(scenario.target, rest)
+        return TargetEfficiency(scenario.target, marginal=scenario.measure == "marginal")
     return MaxResponse(scenario.total_budget, scenario.budget_per_period, BudgetRule(scenario.constraint))
 
 
@@ -130,17 +133,22 @@ def solve_scenario(
 ) -> ScenarioPlans:
     """Plans of one scenario, for every model and for the mean response of all.
 
+    A target outcome is that of the whole horizon: what a model decomposes as baseline, context and organic media comes
+    anyway, the paid channels bring the rest; for the ensemble it is the mean of both.
+
     Args:
         spec: for the seed. scenario: one of its own or one made up later.
         problem: the data. models: the selected ones.
     """
     horizon = horizon_of(scenario.name, scenario.horizon, problem)
 
+    rests = {model.candidate: outcome_without_paid(problem, model, horizon) for model in models}
+
     def plan(members: Sequence[FittedModel]) -> Plan:
         return allocate(
             problem,
             members,
-            goal_of(scenario),
+            goal_of(scenario, sum(rests[model.candidate] for model in members) / len(members)),
             horizon=horizon,
             bounds=bounds_of(spec, scenario),
             carryover=Carryover(scenario.carryover),

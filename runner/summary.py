@@ -42,6 +42,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     """A plan's totals as plain data."""
     metric = plan.initial.outcome_kind.efficiency
     return {
+        "goal": plan.scenario.goal,
         "status": str(plan.status),
         "message": plan.message,
         "notes": list(plan.notes),
@@ -59,6 +60,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "lift": plan.lift,
         "nearest_budget": plan.nearest_budget,
         "best_efficiency": plan.best_efficiency,
+        "best_outcome": plan.best_outcome,
     }
 
 

@@ -96,6 +96,8 @@ def _print_plan_heading(out: Console, scenario: str, whose: str, plan: dict[str,
     told = plan["message"]
     if plan["status"] == "solved":
         told = f"response {_percent(plan['optimised_response'], plan['initial_response'], 1)}"
+        if plan.get("goal") == "target_outcome":
+            told += f", spend {_percent(plan['optimised_spend'], plan['initial_spend'], 1)}"
     _say(out, f"Plan {scenario}, {whose}, {plan['start']} to {plan['end']}: {told}")
 
 

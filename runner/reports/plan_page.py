@@ -94,8 +94,10 @@ def goal_of(view: ScenarioView, shared: PlanView, metric: str) -> str:
     asked = view.asked
     if asked is None:
         return say(f"plan.goal.other.{shared.columns['goal'][0]}")
+    if asked.goal == "target_outcome":
+        return say("plan.goal.outcome", target=theme.amount(asked.target))
     if asked.goal == "target_efficiency":
-        return say(f"plan.goal.target.{metric}", target=theme.number(asked.target))
+        return say(f"plan.goal.{asked.measure}.{metric}", target=theme.number(asked.target))
     rule = say("plan.rule.at_most") if asked.constraint == "at_most" else ""
     if asked.total_budget is None and asked.budget_per_period is None:
         return say("plan.goal.max_response.own", rule=rule)

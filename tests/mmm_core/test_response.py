@@ -12,9 +12,11 @@ from mmm_core.response import (
     Flighting,
     Horizon,
     channel_responses,
+    contributions,
     historical_spends,
     mean_carryover,
     mean_response,
+    outcome_without_paid,
     response_curve,
 )
 from mmm_core.transforms import channel_curves
@@ -54,8 +56,8 @@ def with_spend(problem, channel, rows, spend=None, exposure=None):
 class TestPlannedResponse:
     @pytest.mark.parametrize("horizon", [WHOLE, PART, LAST])
     def test_history_is_the_decomposition(self, problem, model, horizon):
-        contributions = decompose(problem, model).contributions[problem.first_media :]
-        within = contributions[:, horizon.start - problem.start : horizon.stop - problem.start]
+        decomposed = decompose(problem, model).contributions[problem.first_media :]
+        within = decomposed[:, horizon.start - problem.start : horizon.stop - problem.start]
         for response, contribution in zip(channel_responses(problem, model, horizon), within, strict=False):
             np.testing.assert_allclose(
                 response.response(response.initial_spend), contribution.sum(), rtol=1e-12
@@ -206,6 +208,25 @@ def test_historical_spends_count_currency_or_the_modelled_column(problem):
     modelled, _ = historical_spends(problem, PART, Carryover.HISTORICAL)
     first = problem.first_media
     np.testing.assert_allclose(modelled, problem.design[first : first + 3, PART.rows].sum(axis=1))
+
+
+class TestContributions:
+    def test_in_the_window_they_are_the_decomposition(self, problem, model):
+        np.testing.assert_array_equal(contributions(problem, model), decompose(problem, model).contributions)
+
+    def test_before_the_window_they_go_on(self, problem, model):
+        whole = contributions(problem, model, Horizon(0, 60))
+        np.testing.assert_array_equal(whole[:, 5:], contributions(problem, model))
+        np.testing.assert_array_equal(whole[:2, 0], model.coefs[:2] * problem.design[:2, 0])
+        with pytest.raises(UserError, match="outside the 60 rows"):
+            contributions(problem, model, Horizon(50, 61))
+
+    def test_what_is_not_paid_for(self, problem, model):
+        with_intercept = replace(model, intercept=7.0)
+        taken = decompose(problem, with_intercept)
+        paid = taken.contributions[problem.first_media : problem.first_media + problem.n_paid]
+        expected = taken.fitted.sum() - paid.sum()
+        assert outcome_without_paid(problem, with_intercept) == pytest.approx(expected, rel=1e-12)
 
 
 class TestCurve:

@@ -101,11 +101,50 @@ def test_without_a_solution_the_reason_is_told_once(small_run, capsys):
     assert all(row["optimised_spend"] is None or np.isnan(row["optimised_spend"]) for row in table)
 
 
+def test_a_target_outcome_counts_what_comes_without_paid_channels(small_run, capsys):
+    rows = small_run.table("contributions").to_pylist()
+    best = small_run.selected()[0]
+    whole = dict.fromkeys(small_run.selected(), 0.0)
+    for row in rows:
+        whole[row["candidate"]] += row["contribution"]
+    target = 1.01 * whole[best]
+    words = ["--goal", "target_outcome", "--target", target, "--name", "out", "--candidate", best, "--json"]
+    plan = json.loads(mmm(capsys, "allocate", small_run.path, *words).out)["plans"][best]
+    gained = plan["optimised_response"] - plan["initial_response"]
+    assert plan["status"] == "solved"
+    assert gained == pytest.approx(0.01 * whole[best], rel=1e-6)
+    words = ["--goal", "target_outcome", "--target", 10 * target, "--name", "far", "--candidate", best]
+    told = mmm(capsys, "allocate", small_run.path, *words).out
+    assert "is out of reach within the bounds; the largest is" in told
+    far = json.loads(mmm(capsys, "allocate", small_run.path, *words[:4], "--name", "x", "--json").out)
+    assert far["plans"]["ensemble"]["best_outcome"] < 10 * target
+
+
+def test_a_marginal_target_is_met_by_the_last_unit(small_run, capsys):
+    words = ["--goal", "target_efficiency", "--target", "0.04", "--marginal", "--bounds", "0,5", "--json"]
+    ensemble = json.loads(mmm(capsys, "allocate", small_run.path, *words).out)["plans"]["ensemble"]
+    channels = ensemble["channels"]
+    inside = [
+        marginal
+        for marginal, x, upper in zip(
+            channels["optimised_marginal"], channels["optimised_spend"], channels["upper_spend"], strict=True
+        )
+        if 0 < x < upper * 0.999
+    ]
+    assert ensemble["status"] == "solved"
+    assert inside == pytest.approx([0.04] * len(inside))
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--goal", "most"], "allocate: goal: expected max_response or target_efficiency, got most"),
+        (
+            ["--goal", "most"],
+            "allocate: goal: expected max_response, target_efficiency or target_outcome, got most",
+        ),
         (["--goal", "target_efficiency"], "allocate: goal target_efficiency needs target"),
+        (["--goal", "target_outcome"], "allocate: goal target_outcome needs target"),
+        (["--marginal"], "allocate: measure marginal belongs to goal target_efficiency"),
         (
             ["--budget", "5", "--budget-per-period", "5"],
             "give either total_budget or budget_per_period, not both",

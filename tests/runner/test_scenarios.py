@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmm_core.allocator import BudgetRule, MaxResponse, TargetEfficiency
+from mmm_core.allocator import BudgetRule, MaxResponse, TargetEfficiency, TargetOutcome
 from mmm_core.errors import UserError
 from runner.dataset import panel_from_table
 from runner.problem import build_problem
@@ -71,6 +71,11 @@ def test_goals_become_the_allocators():
         5.0, None, BudgetRule.AT_MOST
     )
     assert goal_of(ScenarioSpec(name="a", goal="target_efficiency", target=3)) == TargetEfficiency(3.0)
+    marginal = ScenarioSpec(name="a", goal="target_efficiency", target=3, measure="marginal")
+    assert goal_of(marginal) == TargetEfficiency(3.0, marginal=True)
+    assert goal_of(ScenarioSpec(name="a", goal="target_outcome", target=3), rest=1.0) == TargetOutcome(
+        3.0, 1.0
+    )
 
 
 TOTAL = small_table().loc[5:, ["tv_cost", "web_cost"]].to_numpy().sum()
