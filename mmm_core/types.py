@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -85,11 +86,24 @@ class Solver(StrEnum):
     EXACT = "exact"
 
 
+# lambda_min in lambda_max: the span of the ridge penalty (Robyn's constant).
+SMALLEST_PENALTY_RATIO = 0.0001
+
+
 class PenaltyScale(StrEnum):
     """How lambda_hp in [0, 1] becomes lambda, see ``ModelProblem.penalty_of``."""
 
     LINEAR = "linear"
     LOG = "log"
+
+    def of(self, lambda_hp: float, scale: PenaltyScale) -> float:
+        """The lambda_hp on this scale that stands for the same lambda as one on another scale."""
+        ratio = 1 / SMALLEST_PENALTY_RATIO
+        if self is scale:
+            return lambda_hp
+        if self is PenaltyScale.LOG:
+            return math.log1p((ratio - 1) * lambda_hp) / math.log(ratio)
+        return math.expm1(lambda_hp * math.log(ratio)) / (ratio - 1)
 
 
 class RefreshLoss(StrEnum):
@@ -466,7 +480,7 @@ class ModelProblem(_Bundle):
         products = np.abs((centred * self.outcome).sum(axis=1))
         ratios = np.where(constant, 0.0, products / np.where(constant, 1.0, sd))
         top = 0.1 * float(ratios.max()) / (0.001 * self.n_periods)
-        return 0.0001 * top, top
+        return SMALLEST_PENALTY_RATIO * top, top
 
     def penalty_of(self, lambda_hp: FloatArray) -> FloatArray:
         """lambda for each lambda_hp in [0, 1], any shape.

@@ -9,7 +9,7 @@ import numpy as np
 from mmm_core.errors import UserError
 from mmm_core.evaluate import split_window
 from mmm_core.features import factor_columns
-from mmm_core.types import FloatArray, ModelProblem, Role
+from mmm_core.types import FloatArray, ModelProblem, PenaltyScale, Role, Solver
 from runner.baseline import prophet_baseline, unused_settings
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
@@ -162,6 +162,8 @@ def assemble_problem(
         penalty_factors=spec.penalty_factors,
         zero_penalty=spec.search.rssd_zero_penalty,
         studies=None if studies is None else studies.arrays,
+        solver=Solver(spec.search.solver),
+        penalty_scale=PenaltyScale(spec.search.penalty_scale),
     )
 
 

@@ -75,6 +75,7 @@ def select(spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[Candida
         losses["mape"],
         wanted=spec.selection.fronts,
         min_candidates=spec.selection.min_candidates,
+        calibration_constraint=spec.selection.calibration_constraint,
     )
     if pareto.n_selected == 0:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,6 +56,19 @@ class SearchSpace:
         low, high = self.low[self.searched], self.high[self.searched]
         out[:, self.searched] = low + round_significant(np.clip(unit, 0.0, 1.0)) * (high - low)
         return out
+
+    def start(self, points: Sequence[Mapping[str, float]]) -> FloatArray:
+        """Named points as positions, shape (N, D): missing values stand in the middle, others inside the bounds.
+
+        Args:
+            points: hyperparameter -> value; names that are not searched are passed over.
+        """
+        middle = (self.low + self.high) / 2
+        rows = [
+            [point.get(name, value) for name, value in zip(self.names, middle, strict=True)]
+            for point in points
+        ]
+        return np.clip(self.unit(np.array(rows).reshape(len(points), len(self.names))), 0.0, 1.0)
 
     def unit(self, hyperparameters: FloatArray) -> FloatArray:
         """The inverse, shape (N, D): where in their bounds the searched hyperparameters lie."""

@@ -37,7 +37,10 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SearchJob:
-    """All a worker needs for any trial of one search; shared once."""
+    """All a worker needs for any trial of one search; shared once.
+
+    ``start``, (S, D), are points of the unit cube that every trial asks first.
+    """
 
     problem: ModelProblem
     space: SearchSpace
@@ -46,6 +49,7 @@ class SearchJob:
     batch_size: int
     seed: int
     objective_weights: tuple[float, ...] | None
+    start: FloatArray
 
 
 def objectives(batch: CandidateBatch, names: Sequence[str]) -> FloatArray:
@@ -73,6 +77,7 @@ def run_trial(job: SearchJob, trial: int) -> Iterator[CandidateBatch]:
         seed=seed_at(job.seed, Branch.SEARCH, trial),
         objective_weights=job.objective_weights,
         n_objectives=len(job.problem.objectives),
+        start=job.start,
     )
     block: list[CandidateBatch] = []
     done = 0

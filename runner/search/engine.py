@@ -20,21 +20,28 @@ from runner.spec import ExperimentSpec
 
 def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
     """What every trial of a spec needs."""
+    space = search_space(spec, problem)
     return SearchJob(
         problem=problem,
-        space=search_space(spec, problem),
+        space=space,
         optimizer=spec.search.optimizer,
         iterations=spec.search.iterations,
         batch_size=spec.search.batch_size,
         seed=spec.search.seed,
         objective_weights=spec.search.objective_weights,
+        start=space.start(spec.search.start),
     )
 
 
 def check_search(job: SearchJob) -> None:
     """Refuse, before anything is written, an optimizer that does not work here."""
     check_optimizer(
-        job.optimizer, job.space.dimension, job.batch_size, job.objective_weights, len(job.problem.objectives)
+        job.optimizer,
+        job.space.dimension,
+        job.batch_size,
+        job.objective_weights,
+        len(job.problem.objectives),
+        job.start,
     )
 
 

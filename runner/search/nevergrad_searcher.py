@@ -15,7 +15,8 @@ from mmm_core.types import FloatArray
 from runner.search.base import SearchFailed
 from runner.seeds import as_integer
 
-# These work with the pinned numpy in two objectives from two dimensions on: a run need not try them out first.
+# These work with the pinned numpy in two objectives from two dimensions on, and take points of ours to start from: a run
+# need not try them out first.
 PROVEN = frozenset(
     {
         "TwoPointsDE",
@@ -39,7 +40,8 @@ class NevergradSearcher:
 
     Before the first ask it is told a reference point (1, 1) and the weights of the objectives, as Robyn does; the
     number of workers it is made for is the batch size of the spec, never the number of cores. Candidates are told in
-    the order asked: the order changes what DE does next.
+    the order asked: the order changes what DE does next. Points to start from come out of the first asks, as they are,
+    and go into the optimizer's population like its own.
 
     Raises:
         UserError: the optimizer is unknown, or cannot do what is asked of it.
@@ -57,6 +59,7 @@ class NevergradSearcher:
         seed: np.random.SeedSequence,
         objective_weights: tuple[float, ...] | None = None,
         n_objectives: int = 2,
+        start: FloatArray | None = None,
     ) -> None:
         self._name = optimizer
         self._dimension = dimension
@@ -72,6 +75,8 @@ class NevergradSearcher:
             parametrization.random_state = np.random.RandomState(as_integer(seed))
             self._optimizer = make(parametrization, budget=budget, num_workers=min(batch_size, budget))
             self._optimizer.tell(ng.p.MultiobjectiveReference(), [1.0] * n_objectives)
+            for point in () if start is None else start[::-1]:  # the last suggested is asked first
+                self._optimizer.suggest(point)
         self._weigh(objective_weights or (1.0,) * n_objectives)
 
     def _weigh(self, weights: tuple[float, ...]) -> None:
@@ -109,6 +114,11 @@ class NevergradSearcher:
             try:
                 yield
             except Exception as error:  # whatever an optimizer of the registry may raise
+                if type(error).__name__ == "TellNotAskedNotSupportedError":
+                    raise SearchFailed(
+                        f"search.warm_start: {self._name} takes no points but its own; remove it, or choose another "
+                        "search.optimizer, such as TwoPointsDE"
+                    ) from error
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise SearchFailed(
                     f"search.optimizer: {self._name} fails here ({reason}); {USUAL}"
@@ -168,6 +178,7 @@ def check_optimizer(
     batch_size: int,
     objective_weights: tuple[float, ...] | None = None,
     n_objectives: int = 2,
+    start: FloatArray | None = None,
 ) -> None:
     """Try an optimizer on a small problem of several objectives before a search relies on it.
 
@@ -186,6 +197,7 @@ def check_optimizer(
             seed=np.random.SeedSequence(0),
             objective_weights=objective_weights,
             n_objectives=n_objectives,
+            start=start,
         )
         for _ in range(0, PROBE_ASKS, batch_size):
             points = searcher.ask(batch_size)

@@ -121,6 +121,37 @@ def test_three_objectives(name):
     assert path(make(name, n_objectives=3), losses=three).shape == (60, DIMENSION)
 
 
+def test_points_to_start_from_are_asked_first_as_they_are(name):
+    start = np.random.default_rng(3).random((14, DIMENSION))
+    start[0], start[1] = 0.0, 1.0
+    points = path(make(name, start=start))
+    np.testing.assert_array_equal(points[:14], start)
+    assert ((points >= 0) & (points <= 1)).all()
+    # Nevergrad names its points at random; what follows them must not hang on these names.
+    assert path(make(name, start=start)).tobytes() == points.tobytes()
+
+
+def test_what_comes_after_a_good_start_is_better():
+    near, far = (
+        losses_of(path(make("TwoPointsDE", budget=200, start=start), batches=20)[30:])
+        for start in (np.full((3, DIMENSION), 0.5), None)
+    )
+    assert near.sum(axis=1).mean() < far.sum(axis=1).mean()
+
+
+def test_as_many_points_to_start_from_as_a_population_has_repeat_too():
+    for batch_of_start in (30, 25):
+        start = np.random.default_rng(4).random((batch_of_start, DIMENSION))
+        first, again = (path(make("TwoPointsDE", start=start), batches=8) for _ in range(2))
+        assert first.tobytes() == again.tobytes()
+
+
+def test_an_optimizer_that_takes_no_points_says_so():
+    with pytest.raises(UserError, match=r"search.warm_start: EDA takes no points but its own"):
+        check_optimizer("EDA", DIMENSION, BATCH, start=np.full((1, DIMENSION), 0.5))
+    check_optimizer("EDA", DIMENSION, BATCH)
+
+
 def test_every_point_asked_is_told():
     searcher = make("TwoPointsDE")
     searcher.ask(BATCH)

@@ -275,3 +275,11 @@ def test_with_prophet_a_factor_is_one_column_and_without_it_its_dummies():
     assert event.min() == 0.0
     levels = small_table()["event"].to_numpy()
     assert len(np.unique(event.round(6))) == len(np.unique(levels)) == 3
+
+
+def test_solver_and_scale_of_the_penalty_are_those_of_the_search():
+    plain, changed = (
+        built(**changes)[0] for changes in ({}, {"search": {"solver": "exact", "penalty_scale": "log"}})
+    )
+    assert (str(plain.solver), str(plain.penalty_scale)) == ("glmnet", "linear")
+    assert (str(changed.solver), str(changed.penalty_scale)) == ("exact", "log")
