@@ -310,6 +310,78 @@ def simulate(
         typer.echo(f"table: {paths.table}\ntruth: {paths.truth}")
 
 
+@app.command("import-robyn")
+def import_robyn(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="RobynModel-<solID>.json of robyn_write().", show_default=False
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="The model's table: CSV or Parquet; default what the file holds.")
+    ] = None,
+    holidays: Annotated[
+        str | None, typer.Option(help="Robyn's dt_prophet_holidays as CSV: ds, holiday, country, year.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Robyn's own Prophet columns (dt_mod as CSV); nothing is fitted then.")
+    ] = None,
+    set_: Overrides = None,
+    runs: Runs = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a run of a model of R Robyn, and say how well it was met.
+
+    Example: `mmm import-robyn RobynModel-1_624_1.json --data weekly.csv --holidays dt_prophet_holidays.csv`
+    """
+    from runner.commands import import_robyn as command
+    from runner.terminal import print_import
+
+    imported = command.run(
+        model,
+        data=data,
+        holidays=holidays,
+        baseline=baseline,
+        overrides=set_ or [],
+        runs=runs,
+        tracking_uri=tracking_uri,
+        quiet=quiet or as_json,
+    )
+    if as_json:
+        _print_json(imported.as_record())
+    else:
+        print_import(imported)
+
+
+@app.command("export-robyn")
+def export_robyn(
+    source: RunPath,
+    candidate: Annotated[
+        str, typer.Option(help="The model, such as 3_120; any candidate of the run.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default RobynModel-<solID>.json here.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Write a model as R Robyn's robyn_write() would.
+
+    Example: `mmm export-robyn runs/quickstart-… --candidate 3_120`
+    """
+    from runner.commands import export_robyn as command
+
+    exported = command.run(source, candidate=candidate, out=out, runs=runs)
+    if as_json:
+        _print_json(exported.as_record())
+    else:
+        for line in (*exported.notes, f"model: {exported.path}"):
+            typer.echo(line)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of spec files.

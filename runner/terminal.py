@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmm_core.allocator import Plan
     from runner.commands.allocate import Allocation
     from runner.commands.validate import ValidationResult
+    from runner.robyn.importing import Imported
 
 MARKS = {Severity.INFO: "·", Severity.WARNING: "!", Severity.PROBLEM: "!!"}
 SHOWN_FINDINGS = 8
@@ -65,6 +66,20 @@ def print_run(folder: RunFolder) -> None:
     _say(out, f"{summary['candidates']:,} candidates, {rate:,.0f} a second; {seconds:.1f} s in all")
     _say(out, f"report: {folder.path / 'report' / 'index.html'}")
     _say(out, f"run folder: {folder.path}")
+
+
+def print_import(imported: Imported) -> None:
+    """How well a model of Robyn's was met, and the run that it became."""
+    out = console()
+    comparison = imported.comparison
+    worst = comparison.worst
+    _say(
+        out,
+        f"{imported.folder.json('robyn')['version']}, model {imported.solution}: "
+        f"{'the same' if comparison.agrees else 'not quite the same'} here, largest relative difference "
+        f"{worst.relative:.1g} ({worst.quantity} of {worst.name})",
+    )
+    print_run(imported.folder)
 
 
 def _print_models(out: Console, selected: Sequence[dict[str, Any]], metric: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -264,17 +264,19 @@ def findings_of(
     problem: ModelProblem,
     comparison: Comparison,
     *,
+    money: Sequence[str],
     is_refitted: bool,
 ) -> list[Finding]:
     """What the analyst should know.
 
     Args:
-        model, labels, problem, comparison: as above. is_refitted: Prophet was fitted here.
+        model, labels, problem, comparison: as above. money: channels whose spend the data hold, period by period.
+        is_refitted: Prophet was fitted here.
     """
     found = [_verdict(comparison, is_refitted=is_refitted)]
     if model.inputs.is_refresh:
         found.append(_about_refresh(model))
-    found += _about_performance(model, labels, problem, comparison)
+    found += _about_performance(model, labels, problem, money)
     return found
 
 
@@ -311,12 +313,14 @@ def _refitted(comparison: Comparison, said: str) -> Finding:
     unit = comparison.unit.upper()
     told = ", ".join(f"{c.name} {c.theirs:,.0f} there and {c.ours:,.0f} here" for c in comparison.columns)
     theirs, ours = comparison.roas[channel]
+    at_most = f"No {unit} moves by more than {moved:.1g} of itself ({channel})"
+    if moved > MATTERS:
+        at_most = f"The {unit} of {channel} moves most, from {theirs:.4g} there to {ours:.4g} here"
     return Finding(
         "robyn-baseline-refitted",
         Severity.WARNING if moved > MATTERS else Severity.INFO,
-        f"Prophet was fitted again and its columns are not quite the file's. On average over the window: {told}. The "
-        f"{unit} that this moves most is that of {channel}: {theirs:.6g} there, {ours:.6g} here ({moved:.1g}). The "
-        f"largest relative difference of all is {comparison.worst.relative:.1g} ({said}).",
+        f"Prophet was fitted again and its columns are not quite the file's. On average over the window: {told}. "
+        f"{at_most}. The largest relative difference of all is {comparison.worst.relative:.1g} ({said}).",
         "To rebuild the model to the last digit give Robyn's own columns with --baseline: "
         "write.csv(InputCollect$dt_mod, row.names = FALSE) in R.",
     )
@@ -338,14 +342,14 @@ def _about_refresh(model: RobynModel) -> Finding:
 
 
 def _about_performance(
-    model: RobynModel, labels: Mapping[str, str], problem: ModelProblem, comparison: Comparison
+    model: RobynModel, labels: Mapping[str, str], problem: ModelProblem, money: Sequence[str]
 ) -> list[Finding]:
     """Where the file's own ROAS is not contribution / spend of the window: by what it was divided."""
     odd: list[str] = []
     explained: list[str] = []
     for predictor, row in model.summary.items():
         channel = labels.get(predictor, predictor)
-        if channel not in comparison.roas or not math.isfinite(row.performance):
+        if channel not in money or not math.isfinite(row.performance):
             continue
         p = problem.paid.index(channel)
         right = _efficiency(problem, row.contribution, _spend_of_rows(model, problem, p))
@@ -355,7 +359,7 @@ def _about_performance(
         (explained if relative_difference(row.performance, over_all) <= AGREES else odd).append(
             f"{channel} {row.performance:.4g} in the file, {right:.4g} here"
         )
-    unit = comparison.unit.upper()
+    unit = problem.outcome_kind.efficiency.upper()
     findings = []
     if explained:
         findings.append(

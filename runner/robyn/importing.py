@@ -12,7 +12,7 @@ from mmm_core.errors import UserError
 from mmm_core.features import country_holidays
 from mmm_core.types import FittedModel, FloatArray
 from runner.dataset import MediaPanel, panel_from_table
-from runner.findings import Finding, Severity
+from runner.findings import Finding, Severity, as_records
 from runner.given import Given
 from runner.journal import candidate_label, model_from_batch
 from runner.orchestrate import Prepared, run_prepared
@@ -37,18 +37,43 @@ RECORD = "robyn"
 
 
 @dataclass(frozen=True, eq=False)
-class Imported:
-    """A model that came from Robyn, and the run that it became."""
+class Brought:
+    """A model evaluated here, its numbers beside the file's, and what there is to say of it."""
 
-    folder: RunFolder
-    candidate: str
+    rebuilt: Rebuilt
+    fitted: FittedModel
     comparison: Comparison
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class _Inputs:
-    """Everything that stands before the model is evaluated; nothing is on disk yet."""
+class Imported:
+    """A model that came from Robyn, and the run that it became."""
+
+    folder: RunFolder
+    solution: str
+    candidate: str
+    comparison: Comparison
+    findings: tuple[Finding, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data: where the run is, and our numbers beside the file's."""
+        return {
+            "run_folder": str(self.folder.path),
+            **self.folder.json(RECORD),
+            "findings": as_records(self.findings),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything that stands before the model is evaluated; nothing is on disk yet.
+
+    Attributes:
+        model: the file. spec, panel, studies: as of a run. labels: predictor by Robyn's name -> our column.
+        baseline: columns that stand in for Prophet's. findings: what was noticed.
+        files: tables that only the model file held, and where they will be written for the spec to find.
+    """
 
     model: RobynModel
     spec: ExperimentSpec
@@ -81,37 +106,49 @@ def import_model(
     Raises:
         UserError: file or data cannot be used; nothing was written.
     """
-    inputs = _read(read_model(path), runs, data, holidays, baseline, overrides)
-    rebuilt = rebuild(inputs.model, inputs.labels, inputs.spec, inputs.panel, inputs.studies, inputs.baseline)
-    place = names.place_of(inputs.model.solution)
-    fitted = model_from_batch(rebuilt.batch, 0, candidate_label(*place))
-    comparison = compare(inputs.model, inputs.labels, rebuilt.problem, fitted, rebuilt.batch)
-    findings = (*inputs.findings, *rebuilt.findings, *_verdicts(inputs, rebuilt, comparison))
+    inputs = read_inputs(read_model(path), runs, data, holidays, baseline, overrides)
+    brought = bring(inputs)
+    rebuilt = brought.rebuilt
     for file, table in inputs.files.items():
         _write(file, table)
-    prepared = Prepared(
-        rebuilt.spec, inputs.panel, inputs.studies, rebuilt.problem, (*inputs.panel.findings, *findings)
-    )
+    findings = (*inputs.panel.findings, *brought.findings)
     folder = run_prepared(
-        prepared,
-        Given(rebuilt.batch, (place,)),
+        Prepared(rebuilt.spec, inputs.panel, inputs.studies, rebuilt.problem, findings),
+        Given(rebuilt.batch, (names.place_of(inputs.model.solution),)),
         runs,
-        origin=_origin(inputs.model, comparison),
+        origin=_origin(inputs.model, brought.comparison),
         tracking_uri=tracking_uri,
         progress=progress,
     )
-    write_json(folder.path / f"{RECORD}.json", _record(inputs.model, fitted, comparison))
-    return Imported(folder, fitted.candidate, comparison, findings)
+    write_json(folder.path / f"{RECORD}.json", _record(inputs.model, brought))
+    return Imported(
+        folder, inputs.model.solution, brought.fitted.candidate, brought.comparison, brought.findings
+    )
 
 
-def _read(
+def bring(inputs: Inputs) -> Brought:
+    """Evaluate the model and hold it against its file; nothing is written.
+
+    Raises:
+        UserError: as ``rebuild``.
+    """
+    rebuilt = rebuild(inputs.model, inputs.labels, inputs.spec, inputs.panel, inputs.studies, inputs.baseline)
+    label = candidate_label(*names.place_of(inputs.model.solution))
+    fitted = model_from_batch(rebuilt.batch, 0, label)
+    comparison = compare(inputs.model, inputs.labels, rebuilt.problem, fitted, rebuilt.batch)
+    findings = (*inputs.findings, *rebuilt.findings, *_verdicts(inputs, rebuilt, comparison))
+    return Brought(rebuilt, fitted, comparison, findings)
+
+
+def read_inputs(
     model: RobynModel,
     runs: Path,
-    data: str | None,
-    holidays: str | None,
-    baseline: str | None,
-    overrides: Sequence[str],
-) -> _Inputs:
+    data: str | None = None,
+    holidays: str | None = None,
+    baseline: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Inputs:
+    """Data, spec and lift studies of a model file, checked; arguments as of ``import_model``."""
     table = read_data(model, data)
     given = given_baseline(model, baseline, table)
     data_path = _absolute(data) if data is not None else _beside(runs, model, "data", table.table)
@@ -123,7 +160,7 @@ def _read(
     files = {Path(data_path): table.table} if table.is_raw else {}
     spec, studies, own = _with_studies(model, spec, panel, runs)
     check_scenarios(spec, panel)
-    return _Inputs(
+    return Inputs(
         model=model,
         spec=spec,
         labels=made.labels,
@@ -172,9 +209,14 @@ def _with_studies(
 # ------------------------------------------------------------------------------------------------------------- findings
 
 
-def _verdicts(inputs: _Inputs, rebuilt: Rebuilt, comparison: Comparison) -> list[Finding]:
+def _verdicts(inputs: Inputs, rebuilt: Rebuilt, comparison: Comparison) -> list[Finding]:
     is_refitted = bool(inputs.spec.baseline.components) and inputs.baseline is None
-    return findings_of(inputs.model, inputs.labels, rebuilt.problem, comparison, is_refitted=is_refitted)
+    money = [
+        c.name for c in inputs.spec.channels if c.spend in (r.spend for r in inputs.model.inputs.channels)
+    ]
+    return findings_of(
+        inputs.model, inputs.labels, rebuilt.problem, comparison, money=money, is_refitted=is_refitted
+    )
 
 
 def _about_baseline(
@@ -229,11 +271,11 @@ def _origin(model: RobynModel, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _record(model: RobynModel, fitted: FittedModel, comparison: Comparison) -> dict[str, Any]:
+def _record(model: RobynModel, brought: Brought) -> dict[str, Any]:
     """``robyn.json``: the comparison, number by number."""
     return {
         "model": model.solution,
-        "candidate": fitted.candidate,
+        "candidate": brought.fitted.candidate,
         "version": model.inputs.version_text,
-        **comparison.as_record(),
+        **brought.comparison.as_record(),
     }

@@ -32,15 +32,15 @@ ROBYN_SIGNS = {ours: theirs for theirs, ours in SIGNS.items()}
 
 # ours: Robyn's, in ``ExportedModel.errors``
 LOSSES = {
-    "nrmse": "nrmse",
-    "nrmse_train": "nrmse_train",
-    "nrmse_val": "nrmse_val",
-    "nrmse_test": "nrmse_test",
-    "decomp_rssd": "decomp.rssd",
-    "mape": "mape",
     "rsq_train": "rsq_train",
     "rsq_val": "rsq_val",
     "rsq_test": "rsq_test",
+    "nrmse_train": "nrmse_train",
+    "nrmse_val": "nrmse_val",
+    "nrmse_test": "nrmse_test",
+    "nrmse": "nrmse",
+    "decomp_rssd": "decomp.rssd",
+    "mape": "mape",
 }
 
 # Arguments of R's prophet() that Python's takes too, by Python's name; R writes dots for underscores.
