@@ -111,3 +111,76 @@ def weights(kind: Adstock, parameters: tuple[float, ...], n_periods: int) -> Flo
     impulse = np.zeros(n_periods)
     impulse[0] = 1.0
     return apply(kind, impulse, parameters)
+
+
+# A geometric exposure that has decayed to this part of itself counts as gone; Weibull weights end of themselves, or
+# fall so fast that the finer limit costs nothing.
+GONE, GONE_WEIBULL = 1e-6, 1e-12
+
+
+def lag_weights(kind: Adstock, parameters: tuple[float, ...], n_table: int, n_lags: int) -> FloatArray:
+    """Weight of an exposure 0, 1, .. n_lags - 1 periods later, in a model whose table has n_table periods.
+
+    Up to n_table these are the model's own weights. Beyond it the same formula goes on with the model's own scale in
+    periods, s = round(1 + (n_table - 1) * scale), whatever the length of the series: a model does not change because
+    time goes on. A density (weibull_pdf) keeps the minimum and the maximum of the table's periods and counts as 0 once
+    it has fallen below that minimum.
+
+    Args:
+        kind, parameters: of the adstock. n_table: T, periods that the model was made on. n_lags: how many, >= 1.
+    Returns:
+        (n_lags,) weights >= 0.
+    Raises:
+        ShapeError, RangeError: as in geometric.
+    """
+    if kind is Adstock.GEOMETRIC or n_lags <= n_table:
+        return weights(kind, parameters, max(n_lags, n_table))[:n_lags].copy()
+    shape, scale = check_parameters(kind, parameters)
+    own = weights(kind, parameters, n_table)
+    if shape == 0 or scale == 0 or n_table == 1:
+        return np.concatenate([own, np.zeros(n_lags - n_table)])
+    periods = float(_kernels.weibull_scale_in_periods(n_table, scale))
+    # The scale that means as many periods in a table of n_lags; 0 would mean no carryover.
+    longer = weights(kind, (shape, max((periods - 1) / (n_lags - 1), 1e-12)), n_lags)
+    beyond = longer[n_table:]
+    if kind is Adstock.WEIBULL_PDF:
+        low, high = float(longer[:n_table].min()), float(longer[:n_table].max())
+        beyond = np.maximum((beyond - low) / (high - low), 0.0) if high > low else np.zeros_like(beyond)
+    return np.concatenate([own, beyond])
+
+
+def memory(kind: Adstock, parameters: tuple[float, ...], n_table: int) -> int:
+    """Periods after its own in which an exposure still works.
+
+    Args:
+        kind, parameters, n_table: as in lag_weights.
+    Returns:
+        The last lag whose weight is at least GONE (geometric), or above GONE_WEIBULL of the largest weight.
+    """
+    if kind is Adstock.GEOMETRIC:
+        theta, _ = check_parameters(kind, parameters)
+        return int(np.floor(np.log(GONE) / np.log(theta))) if theta > 0 else 0
+    n_lags = n_table
+    while True:
+        lagged = lag_weights(kind, parameters, n_table, n_lags)
+        if lagged[-1] <= GONE_WEIBULL * lagged.max():
+            return int(np.flatnonzero(lagged > GONE_WEIBULL * lagged.max())[-1])
+        n_lags *= 2
+
+
+def carry(kind: Adstock, exposure: FloatArray, parameters: tuple[float, ...], n_table: int) -> FloatArray:
+    """Adstock of a series that may be longer or shorter than the table of the model, with the weights of that table.
+
+    Args:
+        kind, parameters, n_table: as in lag_weights. exposure: (T',) finite and >= 0, from the table's first period on.
+    Returns:
+        (T',) adstocked exposure; up to the table's end the very numbers of ``apply``.
+    Raises:
+        ShapeError, RangeError: as in geometric.
+    """
+    values = _checked(exposure)
+    if kind is Adstock.GEOMETRIC:
+        return apply(kind, values, parameters)
+    out = np.empty_like(values)
+    _kernels.convolve(values, lag_weights(kind, parameters, n_table, len(values)), out)
+    return out

@@ -65,7 +65,11 @@ def hill_derivative(exposure: FloatArray, alpha: float, inflexion: float) -> Flo
     Raises:
         RangeError: alpha or inflexion not positive.
     """
-    saturated = hill(exposure, alpha, inflexion)
+    return derivative_of(hill(exposure, alpha, inflexion), exposure, alpha, inflexion)
+
+
+def derivative_of(saturated: FloatArray, exposure: FloatArray, alpha: float, inflexion: float) -> FloatArray:
+    """``hill_derivative`` where hill(exposure) is known already."""
     z = np.asarray(exposure, dtype=np.float64)
     at_zero = 1.0 / inflexion if alpha == 1.0 else (0.0 if alpha > 1.0 else np.inf)
     safe = np.where(z > 0, z, 1.0)

@@ -139,3 +139,67 @@ def test_refuses_parameters_outside_their_range(kind, parameters, named):
 def test_refuses_the_wrong_number_of_parameters(kind, parameters):
     with pytest.raises(ShapeError, match=str(len(parameters))):
         adstock.apply(kind, np.ones(3), parameters)
+
+
+class TestBeyondTheTable:
+    """A model made on T periods goes on with its own weights when the series becomes longer."""
+
+    WEIBULL = [
+        (Adstock.WEIBULL_CDF, (0.7, 0.05)),
+        (Adstock.WEIBULL_CDF, (2.0, 0.4)),
+        (Adstock.WEIBULL_CDF, (1.3, 0.0001)),
+        (Adstock.WEIBULL_PDF, (0.7, 0.05)),
+        (Adstock.WEIBULL_PDF, (2.5, 0.3)),
+        (Adstock.WEIBULL_PDF, (3.0, 1.0)),
+        (Adstock.WEIBULL_PDF, (9.0, 0.9)),
+    ]
+
+    @pytest.mark.parametrize(("kind", "parameters"), [(Adstock.GEOMETRIC, (0.6,)), *WEIBULL])
+    def test_up_to_its_end_they_are_the_very_weights(self, kind, parameters):
+        own = adstock.weights(kind, parameters, 40)
+        for n_lags in (1, 17, 40, 41, 95):
+            longer = adstock.lag_weights(kind, parameters, 40, n_lags)
+            np.testing.assert_array_equal(longer[:40], own[:n_lags])
+            assert longer.shape == (n_lags,)
+
+    @pytest.mark.parametrize(("kind", "parameters"), WEIBULL)
+    def test_the_formula_goes_on_with_the_scale_of_the_table(self, kind, parameters):
+        shape, scale = parameters
+        s = np.round(1 + 39 * scale)
+        k = np.arange(120)
+        if kind is Adstock.WEIBULL_CDF:
+            expected = np.cumprod(np.where(k > 0, np.exp(-((k / s) ** shape)), 1.0))
+        else:
+            z = (k + 1) / s
+            density = shape / s * z ** (shape - 1) * np.exp(-(z**shape))
+            low, high = density[:40].min(), density[:40].max()
+            expected = np.maximum((density - low) / (high - low), 0)
+        longer = adstock.lag_weights(kind, parameters, 40, 120)
+        np.testing.assert_allclose(longer, expected, rtol=1e-9, atol=1e-13)
+
+    @pytest.mark.parametrize(("kind", "parameters"), [(Adstock.GEOMETRIC, (0.6,)), *WEIBULL])
+    def test_a_longer_series_begins_as_the_table_did(self, kind, parameters):
+        exposure = np.random.default_rng(1).gamma(2, 100, 70)
+        carried = adstock.carry(kind, exposure, parameters, 40)
+        np.testing.assert_array_equal(carried[:40], adstock.apply(kind, exposure[:40], parameters))
+        by_hand = np.convolve(exposure, adstock.lag_weights(kind, parameters, 40, 70))[:70]
+        np.testing.assert_allclose(carried, by_hand, rtol=1e-12)
+
+    @pytest.mark.parametrize(("kind", "parameters"), WEIBULL)
+    def test_nothing_is_left_after_the_memory(self, kind, parameters):
+        last = adstock.memory(kind, parameters, 40)
+        lagged = adstock.lag_weights(kind, parameters, 40, last + 200)
+        assert lagged[last] > 0
+        assert (lagged[last + 1 :] <= 1e-12 * lagged.max()).all()
+
+    def test_geometric_memory_ends_where_a_millionth_is_left(self):
+        for theta in (0.1, 0.5, 0.8, 0.99):
+            last = adstock.memory(Adstock.GEOMETRIC, (theta,), 40)
+            assert theta**last >= 1e-6 > theta ** (last + 1)
+        assert adstock.memory(Adstock.GEOMETRIC, (0.0,), 40) == 0
+
+    @pytest.mark.parametrize("parameters", [(0.0, 0.5), (2.0, 0.0)])
+    def test_without_carryover_there_is_none_later(self, parameters):
+        for kind in (Adstock.WEIBULL_CDF, Adstock.WEIBULL_PDF):
+            assert adstock.lag_weights(kind, parameters, 10, 30).tolist() == [1.0] + [0.0] * 29
+            assert adstock.memory(kind, parameters, 10) == 0
