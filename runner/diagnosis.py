@@ -8,15 +8,15 @@ import numpy as np
 
 from mmm_core.allocator import PlanStatus
 from mmm_core.types import FIT_STATUSES, CandidateBatch, FitStatus, ModelProblem
+from mmm_core.zero_effect import without_effect
 from runner.findings import Finding, Severity
+from runner.no_effect import explain_no_effect
 from runner.refits import Uncertainty
 from runner.scenarios import ScenarioPlans
 from runner.select import Selection
 
 # Validation error this many times the training error is a model that does not carry over to later rows.
 OVERFIT_RATIO = 2.0
-# A coefficient that explains less than this share of the outcome is called no effect.
-NO_EFFECT = 1e-6
 # ROAS of the selected models further apart than this factor are no answer yet.
 SPREAD_RATIO = 2.0
 
@@ -32,6 +32,7 @@ def diagnose(
     return [
         *_about_search(batches, selection),
         *_about_fit(selection),
+        *explain_no_effect(problem, selection.models),
         *_about_channels(problem, selection),
         *_about_intervals(problem, uncertainty),
         *_about_plans(plans),
@@ -88,19 +89,10 @@ def _about_fit(selection: Selection) -> Iterator[Finding]:
 
 
 def _about_channels(problem: ModelProblem, selection: Selection) -> Iterator[Finding]:
-    whole = float(problem.outcome[problem.window].sum())
+    contributions = selection.batch.contributions
+    none = np.array([without_effect(problem, row) for row in contributions])
     for p, channel in enumerate(problem.paid):
-        contribution = selection.batch.contributions[:, problem.first_media + p]
-        none = np.abs(contribution) < NO_EFFECT * abs(whole)
-        if none.all():
-            yield Finding(
-                "no-effect",
-                Severity.PROBLEM,
-                f"{channel} has no effect in any selected model.",
-                "Its data may not vary on their own; merge it with a similar channel, or bring a lift study.",
-            )
-            continue
-        present = contribution[~none]
+        present = contributions[:, problem.first_media + p][~none[:, p]]
         if len(present) > 1 and present.max() > SPREAD_RATIO * present.min():
             yield Finding(
                 "models-disagree",

@@ -12,57 +12,10 @@ from mmm_core.bootstrap import n_train_rows
 from mmm_core.decomposition import decompose
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.transforms import design_matrix
-from mmm_core.types import FittedModel, ModelProblem, Role, Solver
+from mmm_core.types import FittedModel, Solver
 from mmm_core.zero_effect import Flatness, ZeroReason, without_effect, zero_effects
 from tests.reference.problems import random_hyperparameters, random_problem
-
-N = 120
-rng = np.random.default_rng(3)
-TV, SEARCH, OTHER = rng.gamma(1.5, 1, (3, N))
-CONTEXT = rng.normal(0, 1, N)
-NOISE = rng.normal(0, 1, N)
-
-
-def curve(values):
-    """Values between 0 and 1/2, and the exposures that alpha = gamma = 1 without adstock makes them of."""
-    saturated = 0.5 * values / values.max()
-    return saturated, saturated / (1 - saturated)
-
-
-def model_on(exposures, outcome, *, context=CONTEXT, point=None, penalty=1e-9, train_size=1.0, **fields):
-    """(problem, model): media as given, alpha = gamma = 1 and no adstock, fitted by ``evaluate_candidates``."""
-    media = list(exposures)
-    n = len(media)
-    problem = ModelProblem(
-        dates=np.datetime64("2021-01-04") + 7 * np.arange(N),
-        outcome=outcome,
-        columns=("weather", *media),
-        roles=(Role.CONTEXT, *[Role.PAID] * n),
-        design=np.vstack([context, *exposures.values()]),
-        spend=np.array([e + 0.01 for e in exposures.values()]),
-        lower=np.array([-np.inf] + [0.0] * n),
-        upper=np.full(n + 1, np.inf),
-        start=0,
-        stop=N,
-        time_series_validation=train_size < 1,
-        **fields,
-    )
-    usual = {
-        "alpha": 1.0,
-        "gamma": 1.0,
-        "theta": 0.0,
-        "train_size": train_size,
-        "lambda_hp": 0.0,
-        "penalty": 1.0,
-    }
-    given = point or {}
-    values = [
-        given.get(name, usual[name if name in usual else name.rsplit("_", 1)[1]])
-        for name in problem.hyperparameter_names
-    ]
-    points = np.array([values])
-    batch = evaluate_candidates(problem, points, np.array([penalty]))
-    return problem, FittedModel("1_1", points[0], penalty, float(batch.loss("intercept")[0]), batch.coefs[0])
+from tests.reference.silent import CONTEXT, NOISE, OTHER, SEARCH, TV, N, curve, model_on
 
 
 def the_reason(problem, model, medium):
@@ -128,7 +81,7 @@ def test_it_does_not_vary(flatness, exposure, point):
 def test_another_column_says_the_same():
     """What is left of search beside tv pulls the other way; without tv search would have tv's effect."""
     tv, tv_in = curve(TV)
-    search, search_in = curve(TV + 0.05 * TV.mean() * rng.random(N))
+    search, search_in = curve(TV + 0.05 * TV.mean() * np.random.default_rng(5).random(N))
     own = search - np.polyval(np.polyfit(tv, search, 1), tv)
     outcome = 200 + 80 * tv - 20 * own + 0.01 * NOISE
     problem, model = model_on({"tv": tv_in, "search": search_in, "other": curve(OTHER)[1]}, outcome)
@@ -145,7 +98,7 @@ def test_another_column_says_the_same():
 def test_two_columns_together_say_the_same():
     tv, tv_in = curve(TV)
     other, other_in = curve(OTHER)
-    search, search_in = curve(tv + other + 0.01 * rng.random(N))
+    search, search_in = curve(tv + other + 0.01 * np.random.default_rng(5).random(N))
     own = search - np.column_stack([tv, other, np.ones(N)]) @ np.linalg.lstsq(
         np.column_stack([tv, other, np.ones(N)]), search, rcond=None
     )[0]  # fmt: skip
