@@ -144,7 +144,7 @@ def test_refuses_the_wrong_number_of_parameters(kind, parameters):
 class TestBeyondTheTable:
     """A model made on T periods goes on with its own weights when the series becomes longer."""
 
-    WEIBULL = [
+    WEIBULL = (
         (Adstock.WEIBULL_CDF, (0.7, 0.05)),
         (Adstock.WEIBULL_CDF, (2.0, 0.4)),
         (Adstock.WEIBULL_CDF, (1.3, 0.0001)),
@@ -152,7 +152,7 @@ class TestBeyondTheTable:
         (Adstock.WEIBULL_PDF, (2.5, 0.3)),
         (Adstock.WEIBULL_PDF, (3.0, 1.0)),
         (Adstock.WEIBULL_PDF, (9.0, 0.9)),
-    ]
+    )
 
     @pytest.mark.parametrize(("kind", "parameters"), [(Adstock.GEOMETRIC, (0.6,)), *WEIBULL])
     def test_up_to_its_end_they_are_the_very_weights(self, kind, parameters):
