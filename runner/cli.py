@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from mmm_core.errors import UserError
+from runner.interrupt import interrupted_run
 
 # What typer exits with after Ctrl-C.
 INTERRUPTED = 130
@@ -105,6 +106,52 @@ def run(
         spec,
         data=data,
         overrides=set_ or [],
+        runs=runs,
+        workers=workers,
+        backend=backend,
+        address=address,
+        tracking_uri=tracking_uri,
+        quiet=quiet or as_json,
+    )
+    if as_json:
+        _print_json({**folder.json("summary"), "run_folder": str(folder.path)})
+    else:
+        print_run(folder)
+
+
+@app.command()
+def resume(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder, or a spec file for its newest unfinished run.",
+            show_default=False,
+        ),
+    ],
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start a new run where spec, data or versions have changed.")
+    ] = False,
+    runs: Runs = Path("runs"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Parallel workers; default all cores.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="ray, or serial for everything in this process.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster: local, auto, ray://host:10001.")] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run that was stopped, doing only what is missing.
+
+    Example: `mmm resume runs/quickstart-…`
+    """
+    from runner.commands import resume as command
+    from runner.terminal import print_run
+
+    folder = command.run(
+        source,
+        anew=anew,
         runs=runs,
         workers=workers,
         backend=backend,
@@ -314,9 +361,7 @@ def simulate(
 def import_robyn(
     model: Annotated[
         Path,
-        typer.Argument(
-            metavar="MODEL", help="RobynModel-<solID>.json of robyn_write().", show_default=False
-        ),
+        typer.Argument(metavar="MODEL", help="RobynModel-<solID>.json of robyn_write().", show_default=False),
     ],
     data: Annotated[
         str | None, typer.Option(help="The model's table: CSV or Parquet; default what the file holds.")
@@ -422,7 +467,9 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.echo("stopped; what was done is kept", err=True)
+            folder = interrupted_run(end)
+            way = f", go on with: mmm resume {folder}" if folder else ""
+            typer.echo(f"stopped; what was done is kept{way}", err=True)
         raise
 
 

@@ -30,6 +30,11 @@ class Finding:
     recommendation: str = ""
 
 
+def from_records(records: Sequence[dict[str, Any]]) -> list[Finding]:
+    """The inverse of ``as_records``."""
+    return [Finding(**{**record, "status": Severity(record["status"])}) for record in records]
+
+
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Plain data for ``findings.json``."""
     return [{**asdict(finding), "status": str(finding.status)} for finding in findings]

@@ -92,6 +92,17 @@ def write_trial(folder: Path, problem: ModelProblem, trial: int, batch: Candidat
     write_table(trial_path(folder, trial), candidates_table(problem, batch, [trial] * n, range(1, n + 1)))
 
 
+def finished_trials(folder: Path) -> set[int]:
+    """Numbers of the trials whose table is on disk; a table appears when its trial is complete."""
+    return {int(path.stem.removeprefix("trial-")) for path in (folder / "candidates").glob("trial-*.parquet")}
+
+
+def read_trial(folder: Path, problem: ModelProblem, trial: int) -> CandidateBatch | None:
+    """Every candidate of one trial as it was written; None where the trial was not finished."""
+    path = trial_path(folder, trial)
+    return batch_from_table(problem, read_table(path)) if path.is_file() else None
+
+
 def batch_from_table(problem: ModelProblem, table: pa.Table) -> CandidateBatch:
     """The inverse of ``candidates_table``."""
 

@@ -13,14 +13,15 @@ tracking  MLflow mirrors the folder
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster import open_backend
-from cluster.base import Backend, BackendUnavailable
+from cluster.base import Backend, BackendUnavailable, WorkerLost
 from cluster.config import ClusterConfig
 from mmm_core.errors import UserError
 from mmm_core.types import CandidateBatch, ModelProblem
@@ -30,6 +31,8 @@ from runner.dataset import MediaPanel, load_panel
 from runner.diagnosis import diagnose
 from runner.facts import contributions_table
 from runner.findings import Finding
+from runner.interrupt import RunInterrupted
+from runner.journal import finished_trials
 from runner.model_files import model_record, write_model
 from runner.problem import build_problem, check_panel_rows
 from runner.progress import Progress
@@ -59,8 +62,9 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What the computing stages hand to the presenting ones."""
+    """What the computing stages hand to the presenting ones; ``evaluated`` candidates are new."""
 
+    evaluated: int
     trials: Sequence[CandidateBatch]
     selection: Selection
     uncertainty: Uncertainty
@@ -91,20 +95,41 @@ def run_experiment(
         check_panel_rows(spec, panel)
         studies = load_studies(spec, panel)
         check_scenarios(spec, panel)
-    with _backend(spec) as backend, ThreadPoolExecutor(max_workers=1) as beside:
-        # Ray starts, and kernels that are not on disk yet are compiled, while Prophet is loaded and fitted: compiled
-        # here they are ready for every worker of this machine, which would each compile them for itself.
-        backend.warm_up()
-        compiled = beside.submit(compile_kernels)
-        with stages("baseline"):
-            problem, noticed = build_problem(spec, panel, studies)
-            candidates.check(spec, problem)
-            _start(backend)
-            compiled.result()
-        prepared = Prepared(spec, panel, studies, problem, [*panel.findings, *noticed])
-        folder, results = _compute_in_folder(prepared, candidates, backend, runs, stages)
-    _present(prepared, folder, results, stages, tracking_uri)
+    with ExitStack() as held:
+        with _backend(spec) as backend, ThreadPoolExecutor(max_workers=1) as beside:
+            # Ray starts, and kernels that are not on disk yet are compiled, while Prophet is loaded and fitted:
+            # compiled here they are ready for every worker of this machine, which would each compile them for itself.
+            backend.warm_up()
+            compiled = beside.submit(compile_kernels)
+            with stages("baseline"):
+                problem, noticed = build_problem(spec, panel, studies)
+                candidates.check(spec, problem)
+                _start(backend)
+                compiled.result()
+            prepared = Prepared(spec, panel, studies, problem, [*panel.findings, *noticed])
+            folder = _new_folder(prepared, runs)
+            held.enter_context(_filling(folder))
+            results = _compute(prepared, candidates, backend, folder, stages)
+        _present(prepared, folder, results, stages, tracking_uri)
     return folder
+
+
+def resume_run(
+    folder: RunFolder, prepared: Prepared, *, tracking_uri: str | None, progress: Progress
+) -> None:
+    """Do what is missing of a run that was stopped; what is computed again gives the same bytes.
+
+    Args:
+        folder: the run. prepared: what it began with, see ``resuming.prepared_of``.
+        tracking_uri, progress: as in ``run_experiment``.
+    """
+    stages = Stages(progress)
+    with _filling(folder):
+        folder.set_status("running")
+        with _backend(prepared.spec) as backend:
+            _start(backend)
+            results = _compute(prepared, Searched(), backend, folder, stages)
+        _present(prepared, folder, results, stages, tracking_uri)
 
 
 def run_prepared(
@@ -125,10 +150,12 @@ def run_prepared(
     """
     stages = Stages(progress)
     candidates.check(prepared.spec, prepared.problem)
-    with open_backend("serial", ClusterConfig()) as backend:
-        backend.start()
-        folder, results = _compute_in_folder(prepared, candidates, backend, runs, stages, origin)
-    _present(prepared, folder, results, stages, tracking_uri)
+    folder = _new_folder(prepared, runs, origin)
+    with _filling(folder):
+        with open_backend("serial", ClusterConfig()) as backend:
+            backend.start()
+            results = _compute(prepared, candidates, backend, folder, stages)
+        _present(prepared, folder, results, stages, tracking_uri)
     return folder
 
 
@@ -148,29 +175,56 @@ def _start(backend: Backend) -> None:
         raise UserError(f"execution.address: {error}") from error
 
 
-def _compute_in_folder(
-    prepared: Prepared,
-    candidates: Candidates,
-    backend: Backend,
-    runs: Path,
-    stages: Stages,
-    origin: Mapping[str, Any] | None = None,
-) -> tuple[RunFolder, Results]:
-    """The run folder, and in it everything that is computed; a failure leaves what was done before it."""
-    folder = RunFolder.create(runs, prepared.spec, prepared.panel, prepared.problem, prepared.studies, origin)
-    stages.attach(folder)
-    try:
-        return folder, _compute(prepared, candidates, backend, folder, stages)
-    except BaseException:
-        folder.set_status("failed")
-        raise
+def _new_folder(prepared: Prepared, runs: Path, origin: Mapping[str, Any] | None = None) -> RunFolder:
+    return RunFolder.create(
+        runs,
+        prepared.spec,
+        prepared.panel,
+        prepared.problem,
+        prepared.studies,
+        findings=prepared.findings,
+        origin=origin,
+    )
+
+
+@contextmanager
+def _filling(folder: RunFolder) -> Iterator[None]:
+    """While a folder is filled: what stops the run is noted in it, and the user is told how to go on.
+
+    Raises:
+        RunInterrupted: Ctrl-C. UserError: as the stages; workers, cluster or disk gave up.
+    """
+    with folder.held():
+        try:
+            yield
+        except KeyboardInterrupt:
+            _note_end(folder, "interrupted")
+            raise RunInterrupted(folder.path) from None
+        except (BackendUnavailable, WorkerLost, OSError) as error:
+            _note_end(folder, "failed")
+            reason = str(error).rstrip(".")
+            raise UserError(
+                f"{reason}; what was done is kept, go on with: mmm resume {folder.path}"
+            ) from error
+        except BaseException:
+            _note_end(folder, "failed")
+            raise
+
+
+def _note_end(folder: RunFolder, status: str) -> None:
+    """The results may stand although the report failed; and a full disk takes no note."""
+    with suppress(OSError):
+        if folder.manifest()["status"] != "done":
+            folder.set_status(status)
 
 
 def _compute(
     prepared: Prepared, candidates: Candidates, backend: Backend, folder: RunFolder, stages: Stages
 ) -> Results:
     """Everything that needs numbers; each stage leaves its files before the next begins."""
+    stages.attach(folder)
     spec, problem, studies = prepared.spec, prepared.problem, prepared.studies
+    known = finished_trials(folder.path)
     with stages("search"):
         trials = candidates.make(spec, problem, backend, folder, stages.progress)
     with stages("select"):
@@ -187,7 +241,8 @@ def _compute(
         plans = [solve_scenario(spec, scenario, problem, selection.models) for scenario in spec.scenarios]
         for entry in plans:
             write_plans(folder, entry)
-    return Results(trials, selection, uncertainty, plans)
+    evaluated = sum(len(batch) for trial, batch in enumerate(trials, start=1) if trial not in known)
+    return Results(evaluated, trials, selection, uncertainty, plans)
 
 
 def _write_selection(folder: RunFolder, problem: ModelProblem, selection: Selection) -> None:
@@ -242,8 +297,7 @@ def _present(
 def _write_summary(
     prepared: Prepared, folder: RunFolder, results: Results, findings: Sequence[Finding], stages: Stages
 ) -> None:
-    n = sum(len(trial) for trial in results.trials)
-    rate = n / stages.seconds["search"]
+    rate = results.evaluated / stages.seconds["search"]
     write_json(
         folder.path / "timings.json",
         {"total": stages.total, "stages": stages.seconds, "candidates_per_second": rate},

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
@@ -18,7 +20,7 @@ from mmm_core.errors import UserError
 from mmm_core.types import FittedModel, ModelProblem
 from runner import __version__
 from runner.dataset import MediaPanel, panel_from_table
-from runner.findings import Finding, as_records
+from runner.findings import Finding, as_records, from_records
 from runner.model_files import read_model
 from runner.problem import assemble_problem
 from runner.spec import ExperimentSpec, decode, read_yaml
@@ -59,12 +61,14 @@ class RunFolder:
         panel: MediaPanel,
         problem: ModelProblem,
         studies: Studies | None = None,
+        *,
+        findings: Sequence[Finding] = (),
         origin: Mapping[str, Any] | None = None,
     ) -> RunFolder:
         """A new folder ``<name>-<utc timestamp>-<spec digest>`` holding spec, inputs and manifest.
 
         Args:
-            runs: where. spec, panel, problem, studies: what is run.
+            runs: where. spec, panel, problem, studies: what is run. findings: what was noticed about them.
             origin: where models that were not searched for come from; noted in the manifest.
 
         Raises:
@@ -82,6 +86,7 @@ class RunFolder:
         )
         write_table(folder.path / "inputs" / "panel.parquet", panel_table(spec, panel))
         write_table(folder.path / "inputs" / "design.parquet", design_table(problem))
+        write_json(folder.path / "inputs" / "findings.json", as_records(findings))
         if studies is not None:
             table = studies_table(studies, spec.outcome.column)
             write_table(folder.path / "inputs" / "studies.parquet", table)
@@ -153,6 +158,34 @@ class RunFolder:
     def set_status(self, status: str) -> None:
         """Note how the run as a whole stands."""
         self.write_manifest({**self.manifest(), "status": status})
+
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """Keep other processes from writing into the folder; the system lets go when this process ends, however.
+
+        Raises:
+            UserError: another process is writing into it.
+        """
+        if sys.platform == "win32":  # which has no such locks
+            yield self
+            return
+        import fcntl
+
+        lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield self
+        except BlockingIOError:
+            raise UserError(
+                f"{self.path}: the run is still going on in another process; wait for it or stop it"
+            ) from None
+        finally:
+            os.close(lock)
+
+    def noticed(self) -> list[Finding]:
+        """What was noticed before the first candidate."""
+        path = self.path / "inputs" / "findings.json"
+        return from_records(self.json("inputs/findings")) if path.is_file() else []
 
     def spec(self) -> ExperimentSpec:
         """The resolved spec of the run."""

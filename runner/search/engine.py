@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from cluster.base import Backend, Done
 from mmm_core.errors import UserError
 from mmm_core.types import CandidateBatch, ModelProblem
-from runner.journal import write_trial
+from runner.journal import read_trial, write_trial
 from runner.progress import Progress
 from runner.run_folder import RunFolder
 from runner.search.base import SearchFailed, SearchJob, run_trial
@@ -50,17 +50,20 @@ def search(
 ) -> list[CandidateBatch]:
     """Run the trials, write each one's table when it is complete, and return them in order.
 
+    Trials whose table is there already are read instead: a run that was stopped goes on with what is missing.
+
     Args:
         backend: where. job: what. trials: how many, numbered from 1.
         folder: gets ``candidates/trial-XX.parquet``. progress: is told how far the search is.
     Raises:
         UserError: the optimizer failed on this problem.
     """
-    blocks: dict[int, list[CandidateBatch]] = {trial: [] for trial in range(1, trials + 1)}
-    total, done = trials * job.iterations, 0
+    blocks = {trial: _finished(folder, job, trial) for trial in range(1, trials + 1)}
+    missing = [trial for trial, parts in blocks.items() if not parts]
+    total, done = trials * job.iterations, (trials - len(missing)) * job.iterations
     best = dict.fromkeys(job.problem.objectives, np.inf)
-    for position, block in _stream(backend, job, trials):
-        trial = position + 1
+    for position, block in _stream(backend, job, missing):
+        trial = missing[position]
         if isinstance(block, Done):
             blocks[trial] = [CandidateBatch.concatenate(blocks[trial])]
             write_trial(folder.path, job.problem, trial, blocks[trial][0])
@@ -72,8 +75,17 @@ def search(
     return [parts[0] for parts in blocks.values()]
 
 
-def _stream(backend: Backend, job: SearchJob, trials: int) -> Iterator[tuple[int, CandidateBatch | Done]]:
-    for position, block in backend.stream(trial_blocks, range(1, trials + 1), shared=backend.share(job)):
+def _finished(folder: RunFolder, job: SearchJob, trial: int) -> list[CandidateBatch]:
+    batch = read_trial(folder.path, job.problem, trial)
+    return [] if batch is None else [batch]
+
+
+def _stream(
+    backend: Backend, job: SearchJob, trials: Sequence[int]
+) -> Iterator[tuple[int, CandidateBatch | Done]]:
+    if not trials:
+        return
+    for position, block in backend.stream(trial_blocks, trials, shared=backend.share(job)):
         if isinstance(block, SearchFailed):
             raise UserError(str(block))
         yield position, block

@@ -20,7 +20,7 @@ from runner.terminal import _percent, print_run
 from tests.runner.command import ROOT, mmm, mmm_process
 from tests.runner.small import small_table, write_small
 
-COMMANDS = sorted(command.callback.__name__ for command in cli.app.registered_commands)
+COMMANDS = sorted(command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands)
 HEAVY = (
     "matplotlib mlflow nevergrad numba numpy pandas plotly prophet pyarrow pydantic ray scipy sklearn yaml"
 )
@@ -52,7 +52,7 @@ def test_every_command_is_a_function():
         assert callable(function)
         assert function.__name__ == "run"
         assert function.__doc__
-        assert name in COMMANDS
+        assert name.replace("_", "-") in COMMANDS
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         runner.walk  # noqa: B018 - looked up on use
 

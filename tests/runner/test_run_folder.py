@@ -32,7 +32,7 @@ def test_everything_a_run_leaves_stands_in_its_place(small_run):
     expected = {
         *(f"{name}.parquet" for name in tables.split()),
         *(f"{name}.json" for name in ("findings", "manifest", "summary", "timings")),
-        *("spec.yaml", "inputs/panel.parquet", "inputs/design.parquet"),
+        *("spec.yaml", "inputs/panel.parquet", "inputs/design.parquet", "inputs/findings.json"),
         *("candidates/trial-01.parquet", "candidates/trial-02.parquet"),
     }
     assert names == expected | models | plans
