@@ -9,6 +9,7 @@ import numpy as np
 
 from runner.reports import theme
 from runner.reports.data import Bar, ModelView, RunData, ScenarioView, paid_contribution
+from runner.reports.lift_studies import agreement_sentence
 from runner.reports.words import say
 
 # A change of spend below this part is not worth a word.
@@ -25,6 +26,7 @@ def answer_sentences(run: RunData) -> list[str]:
     return [
         media_sentence(run),
         *channel_sentences(run),
+        *agreement_sentence(run),
         *(plan_sentence(run, scenario) for scenario in run.scenarios),
         *trust_sentences(run),
     ]

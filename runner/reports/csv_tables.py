@@ -43,6 +43,7 @@ def csv_tables(run: RunData) -> Iterator[tuple[str, pa.Table]]:
         "response_curves": lambda: run.curves,
         "pareto": lambda: _pareto(run),
         "convergence": lambda: run.convergence,
+        "calibration": lambda: run.calibration,
         "plans": lambda: _plans(run),
         "candidates": lambda: _front_candidates(run),
     }

@@ -213,6 +213,7 @@ class RunData:
     convergence: pa.Table | None
     pareto: pa.Table | None
     clusters: pa.Table | None
+    calibration: pa.Table | None
     findings: Sequence[Mapping[str, Any]] | None
     timings: Mapping[str, Any] | None
 
@@ -277,6 +278,7 @@ def load_run(folder: RunFolder) -> RunData:
         convergence=_optional(folder, "convergence"),
         pareto=_optional(folder, "pareto"),
         clusters=clusters,
+        calibration=_optional(folder, "calibration"),
         findings=_optional_json(folder, "findings"),
         timings=_optional_json(folder, "timings"),
     )

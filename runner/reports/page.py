@@ -14,6 +14,7 @@ from runner.reports.answers import answer_sentences, has_estimate_outside
 from runner.reports.data import Bar, ModelView, PlanView, RunData, ScenarioView
 from runner.reports.figures.plans import change
 from runner.reports.html import Markup, bullets, data_uri, definitions, figure, join, swatch, table, tag
+from runner.reports.lift_studies import studies_section
 from runner.reports.pictures import Pictures, model_file, plan_file
 from runner.reports.plan_page import asked_of, outcome_of
 from runner.reports.words import say
@@ -21,7 +22,6 @@ from runner.reports.words import say
 # Pictures are put into the page up to this many bytes (a third more as text), so that it stays below 8 MB; the others
 # are taken from the files beside it.
 EMBEDDED_BYTES = 5_500_000
-SECTIONS = ("answer", "findings", "search", "models", "plans", "provenance")
 
 
 def page_html(run: RunData, pictures: Pictures, tables: Sequence[str]) -> str:
@@ -36,13 +36,14 @@ def page_html(run: RunData, pictures: Pictures, tables: Sequence[str]) -> str:
         "findings": _findings(run),
         "search": _search(run, pictures, embedder),
         "models": _models(run, pictures, embedder),
+        **({"studies": studies_section(run)} if run.spec.calibration is not None else {}),
         "plans": _plans(run, pictures, embedder),
         "provenance": _provenance(run, tables),
     }
     body = join(
         [
             _head(run),
-            tag("nav", tag("ul", *(tag("li", tag("a", say(f"nav.{s}"), href=f"#{s}")) for s in SECTIONS))),
+            tag("nav", tag("ul", *(tag("li", tag("a", say(f"nav.{s}"), href=f"#{s}")) for s in sections))),
             tag("main", *(tag("section", content, id=name) for name, content in sections.items())),
             tag("footer", say("provenance.lead")),
         ]

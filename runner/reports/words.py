@@ -173,6 +173,7 @@ WORDS: dict[str, str] = {
     "nav.findings": "Findings",
     "nav.search": "Search",
     "nav.models": "Models",
+    "nav.studies": "Lift studies",
     "nav.plans": "Plans",
     "nav.provenance": "Provenance",
     # page: answer
@@ -218,6 +219,17 @@ WORDS: dict[str, str] = {
     "answer.plan.more": "spends {planned} instead of {spend} over {n} {many}: {channels}",
     "answer.plan.still": "leaves every channel where it is",
     "answer.views": "; single models see {low} to {high} in it",
+    "answer.studies.one": "The best model, {candidate}, agrees with the lift study.",
+    "answer.studies.all": "The best model, {candidate}, agrees with all {n} lift studies that have an interval.",
+    "answer.studies.some": (
+        "The best model, {candidate}, agrees with {k} of {n} lift studies that have an interval and contradicts the "
+        "others: {studies}."
+    ),
+    "answer.studies.miss": "for {channel} it predicts {predicted} where {estimate} was found",
+    "answer.studies.error": (
+        "Whether the best model, {candidate}, agrees with the lift studies cannot be judged without their intervals; "
+        "its mean error over the {n} is {error}."
+    ),
     "answer.unconverged": "The search has not settled ({losses}): more iterations could move these numbers.",
     "answer.converged": "The search has settled: more iterations would hardly move these numbers.",
     "answer.findings": "{n} findings below deserve a look before money moves.",
@@ -301,6 +313,45 @@ WORDS: dict[str, str] = {
     "head.rsq_train": "adj. R² train",
     "head.decomp_rssd": "Decomp.RSSD",
     "head.mape": "MAPE",
+    # page: lift studies
+    "studies.title": "Lift studies",
+    "studies.lead": (
+        "What experiments found and what the selected models predict for the same channels and days. {convention}"
+    ),
+    "studies.convention.correct": (
+        "First and last day of a study count, and a period counts by its share of days in the study."
+    ),
+    "studies.convention.robyn": (
+        "Days count as in R Robyn: a study's rows are the dates in it, and the one before where it does not start on "
+        "a date; sums are scaled by (last day − first day) / (last date − first date)."
+    ),
+    "studies.caption": "The studies",
+    "studies.predictions": "What each selected model predicts; in brackets whether it lies in the study's interval",
+    "studies.days": "{start} to {end}, {n} days",
+    "studies.scope.immediate": "immediate: what the exposures of these days brought in these days",
+    "studies.scope.total": "total: all that was brought in these days, also by earlier exposures",
+    "studies.inside": "inside",
+    "studies.outside": "outside",
+    "studies.untrained": "not trained on",
+    "studies.weights": (
+        "The weight is a study's share in the calibration error (MAPE): the better a study knows its own answer, the "
+        "more it counts."
+    ),
+    "studies.unseen.all": (
+        "Study {number} ({channel}) lies in rows that no selected model was trained on: it judged the models and "
+        "taught them nothing."
+    ),
+    "studies.unseen.some": (
+        "Study {number} ({channel}) lies in rows that {k} of {n} selected models were not trained on."
+    ),
+    "studies.head.study": "study",
+    "studies.head.channel": "channel",
+    "studies.head.days": "days",
+    "studies.head.scope": "scope",
+    "studies.head.found": "found",
+    "studies.head.interval": "interval",
+    "studies.head.weight": "weight",
+    "studies.head.source": "source",
     # page: plans
     "plans.title": "Plans",
     "plans.none": "The spec asks for no scenario, so there is no plan; mmm allocate makes one from this run.",
@@ -347,6 +398,7 @@ WORDS: dict[str, str] = {
     "table.response_curves": "response curves of the paid channels, by model",
     "table.pareto": "candidates on the fronts kept, with losses and cluster",
     "table.convergence": "losses over the course of the search",
+    "table.calibration": "what each selected model predicts for each lift study, beside what the study found",
     "table.plans": "every plan, a row a channel, by scenario and model",
     "table.candidates": "everything about the candidates on the fronts kept",
     # what is missing
@@ -355,6 +407,7 @@ WORDS: dict[str, str] = {
     "missing.search": "Nothing was searched: the model was brought along.",
     "missing.pareto": "There is no table of Pareto fronts: the run did not get that far.",
     "missing.clusters": "There is no table of clusters: the run did not get that far.",
+    "missing.calibration": "There is no calibration table: the run did not get that far.",
     "missing.intervals": "There are no sampling intervals: the run has no intervals.parquet.",
     "missing.refits": "There are no sampling intervals: the spec asks for no refits.",
     "missing.findings": "Findings were not written: the run did not get that far.",

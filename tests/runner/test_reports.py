@@ -34,6 +34,7 @@ from runner.reports.data import Bar, RunData, load_run
 from runner.reports.figures.media import half_life
 from runner.reports.figures.overview import convergence_figure
 from runner.reports.figures.waterfall import waterfall_steps
+from runner.reports.lift_studies import agreement_sentence
 from runner.reports.one_pager import one_pager
 from runner.reports.page import page_html
 from runner.reports.pictures import Pictures
@@ -45,6 +46,7 @@ from runner.search.base import run_trial
 from runner.search.engine import search_job
 from runner.select import clusters_table, convergence_table, pareto_table, select
 from runner.spec import decode
+from runner.studies import calibration_table, load_studies
 from runner.summary import plan_record, write_plans
 from runner.tables import read_table, table_of, write_json, write_table
 
@@ -103,8 +105,9 @@ def make_run(
     }
     spec = decode(tree, "spec.yaml")
     panel = load_panel(spec)
-    problem, _ = build_problem(spec, panel)
-    folder = RunFolder.create(where / "runs", spec, panel, problem)
+    studies = load_studies(spec, panel)
+    problem, _ = build_problem(spec, panel, studies)
+    folder = RunFolder.create(where / "runs", spec, panel, problem, studies)
     job = search_job(spec, problem)
     trials = [CandidateBatch.concatenate(list(run_trial(job, trial))) for trial in (1, 2)]
     for number, trial in enumerate(trials, start=1):
@@ -120,6 +123,8 @@ def make_run(
         "intervals": intervals_table(uncertainty.intervals),
         "response_curves": uncertainty.curves,
     }
+    if studies is not None:
+        tables["calibration"] = calibration_table(problem, studies, selection.models)
     for name, table in tables.items():
         write_table(folder.path / f"{name}.parquet", table)
     told = {}
@@ -435,6 +440,100 @@ def test_a_run_without_plans_refits_and_organic_media(tmp_path: Path) -> None:
     assert channel_sentences(run)[0].startswith("only has a ROAS of ")
     with theme.drawing():
         assert say("missing.reason.refits") in words_of(one_pager(run, run.models[0]))
+
+
+def write_studies(path: Path) -> str:
+    """Lift studies of the small panel: one that any model meets, one that none does, one late, one without interval."""
+    rows = [
+        ("channel", "start", "end", "estimate", "scope", "lower", "upper", "source"),
+        ("tv", "2022-03-07", "2022-05-01", 4000, "total", -1e6, 1e6, f"={SCRIPT}"),
+        (SCRIPT, "2022-03-07", "2022-05-01", 1e5, "immediate", 99_999, 100_001, ""),
+        ("tv", "2023-04-03", "2023-04-30", 2000, "total", -1e6, 1e6, "late"),
+        ("newsletter", "2022-03-07", "2022-04-03", 500, "total", "", "", ""),
+    ]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    where = tmp_path_factory.mktemp("reports")
+    studies = write_studies(where / "studies.csv")
+    return make_run(where / "calibrated", EVIL, refits=0, calibration=studies, scenarios=[])
+
+
+def with_calibration(run: RunData, **columns: list[object]) -> RunData:
+    """The run with other values in its table of lift studies."""
+    assert run.calibration is not None
+    table = run.calibration
+    for name, values in columns.items():
+        cells = values * (table.num_rows // len(values))
+        table = table.set_column(table.column_names.index(name), name, [cells])
+    return replace(run, calibration=table)
+
+
+def test_lift_studies_stand_beside_what_models_predict(calibrated: RunFolder) -> None:
+    run = load_run(calibrated)
+    html = page_html(run, blank_pictures(run), [])
+    section = html[html.index('<section id="studies"') : html.index('<section id="plans"')]
+    assert SCRIPT not in html
+    words = " ".join(" ".join(Page(section).words).split())
+    assert 'href="#studies"' in html
+    assert "2022-03-07 to 2022-05-01, 56 days" in words
+    assert "immediate: what the exposures of these days brought in these days" in words
+    assert "First and last day of a study count" in words
+    best = run.models[0].candidate
+    predicted = {row["study"]: row for row in run.calibration.to_pylist() if row["candidate"] == best}
+    for row in predicted.values():
+        assert theme.amount(row["predicted"]) in words
+    assert (
+        f"agrees with 2 of 3 lift studies that have an interval and contradicts the others: for {SCRIPT}"
+        in words
+    )
+    # Train sizes end at 0.8 of the window, by the beginning of March 2023.
+    assert "Study 3 (tv) lies in rows that no selected model was trained on" in words
+    assert "not trained on" in words
+    assert "the better a study knows its own answer" in words
+
+
+def test_whether_the_studies_agree_is_one_sentence(calibrated: RunFolder) -> None:
+    run = load_run(calibrated)
+    best = run.models[0].candidate
+
+    def answer(run: RunData) -> str:
+        (sentence,) = agreement_sentence(run)
+        assert sentence in answer_sentences(run)
+        return sentence
+
+    assert answer(with_calibration(run, is_inside=[True, True, True, None])) == (
+        f"The best model, {best}, agrees with all 3 lift studies that have an interval."
+    )
+    none = with_calibration(run, lower=[None], upper=[None], is_inside=[None], predicted=[0.0])
+    assert answer(none).endswith("its mean error over the 4 is 100%.")
+    assert agreement_sentence(replace(run, calibration=None)) == []
+    assert agreement_sentence(replace(run, models=())) == []
+
+
+def test_a_calibrated_run_that_stopped_early_says_so(calibrated: RunFolder, tmp_path: Path) -> None:
+    run = load_run(copy_without(calibrated, tmp_path, "calibration.parquet"))
+    html = page_html(run, blank_pictures(run), [])
+    assert say("missing.calibration") in html
+    assert "table.calibration" not in html
+
+
+def test_a_run_without_studies_has_no_section_of_them(page: str) -> None:
+    assert 'id="studies"' not in page
+    assert "#studies" not in page
+
+
+def test_lift_studies_are_a_table_for_spreadsheets(calibrated: RunFolder, tmp_path: Path) -> None:
+    folder = copy_without(calibrated, tmp_path)
+    assert "calibration" in write_csv_tables(load_run(folder))
+    with (folder.path / "tables" / "calibration.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["source"] == f"'={SCRIPT}"
+    assert {row["is_inside"] for row in rows} == {"true", "false", ""}
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
