@@ -9,11 +9,12 @@ import numpy as np
 from mmm_core.errors import UserError
 from mmm_core.evaluate import split_window
 from mmm_core.features import factor_columns
-from mmm_core.types import FloatArray, ModelProblem, PenaltyScale, Role, Solver
+from mmm_core.types import FloatArray, ModelProblem, PenaltyScale, ReferenceShares, Role, Solver
 from runner.baseline import prophet_baseline, unused_settings
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
 from runner.journal import candidate_columns
+from runner.refresh.reference import reference_shares
 from runner.spec import ContextSpec, ExperimentSpec, Sign
 from runner.studies import Studies, load_studies
 
@@ -164,7 +165,12 @@ def assemble_problem(
         studies=None if studies is None else studies.arrays,
         solver=Solver(spec.search.solver),
         penalty_scale=PenaltyScale(spec.search.penalty_scale),
+        reference=_reference(spec, panel, tuple(design)),
     )
+
+
+def _reference(spec: ExperimentSpec, panel: MediaPanel, columns: tuple[str, ...]) -> ReferenceShares | None:
+    return None if spec.refresh is None else reference_shares(spec, spec.refresh, panel, columns)
 
 
 def build_problem(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from mmm_core.metrics import window_nrmse
 from mmm_core.pareto import ParetoSelection, error_scores, select_fronts
 from mmm_core.types import CandidateBatch, FittedModel, FloatArray, IntArray, ModelProblem
 from runner.journal import candidate_label, efficiencies, model_from_batch
+from runner.refresh.winner import refresh_scores
 from runner.seeds import Branch, as_integer, seed_at
-from runner.spec import ExperimentSpec
+from runner.spec import ExperimentSpec, RefreshSpec
 from runner.tables import table_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def select(spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[Candida
     pooled = everything[rows]
     labels = [numbers[row] for row in rows]
     clustering = _cluster(spec, problem, pooled)
+    if spec.refresh is not None:
+        clustering = _one_winner(spec.refresh, problem, pooled, clustering)
     winners = np.flatnonzero(clustering.is_selected)
     winners = winners[np.argsort(clustering.error_scores[winners], kind="stable")]
     return Selection(
@@ -117,6 +120,14 @@ def _cluster(spec: ExperimentSpec, problem: ModelProblem, pooled: CandidateBatch
         ranking=_fit(problem, pooled) if spec.selection.winners == "fit" else None,
         seed=as_integer(seed_at(spec.search.seed, Branch.SELECTION)),
     )
+
+
+def _one_winner(
+    refresh: RefreshSpec, problem: ModelProblem, pooled: CandidateBatch, clustering: Clustering
+) -> Clustering:
+    """The clusters as they are, and one selected model, see ``runner.refresh.winner``."""
+    scores = refresh_scores(refresh, problem.n_paid, _fit(problem, pooled), pooled.loss("decomp_rssd"))
+    return replace(clustering, is_selected=np.arange(len(pooled)) == np.argmin(scores))
 
 
 def _fit(problem: ModelProblem, pooled: CandidateBatch) -> FloatArray:
