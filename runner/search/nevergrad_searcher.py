@@ -15,7 +15,7 @@ from mmm_core.types import FloatArray
 from runner.search.base import SearchFailed
 from runner.seeds import as_integer
 
-# These work with the pinned numpy in two objectives from two dimensions on, and take points of ours to start from: a run
+# These work with the pinned numpy in two objectives from two dimensions on, and take points to start from: a run
 # need not try them out first.
 PROVEN = frozenset(
     {

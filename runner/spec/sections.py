@@ -125,7 +125,8 @@ class CurveSpec(FileSpec):
     """A cumulative curve of spend and response that one channel's alpha and gamma are bounded by.
 
     Such as reach and frequency from a media plan. ``where`` takes the rows of the table whose columns have these
-    values; ``shape`` says what is known of the curve before it is fitted.
+    values; ``shape`` says what is known of the curve before it is fitted. ``periods`` is how many periods of the data
+    its spend is spread over; robyn takes its last spend for the channel's largest adstocked exposure instead.
     """
 
     channel: Name
@@ -133,6 +134,7 @@ class CurveSpec(FileSpec):
     response: Text = "response_cumulated"
     where: dict[str, Text] = Field(default_factory=dict)
     shape: Literal["any", "concave", "s"] = "any"
+    periods: Annotated[Literal["robyn"] | Annotated[int, Field(ge=1)], auto_or_count("robyn")] = 1
 
 
 class BaselineSpec(Strict):
