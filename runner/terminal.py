@@ -72,12 +72,12 @@ def print_import(imported: Imported) -> None:
     """How well a model of Robyn's was met, and the run that it became."""
     out = console()
     comparison = imported.comparison
-    worst = comparison.worst
+    worst, (channel, moved) = comparison.worst, comparison.worst_efficiency
     _say(
         out,
-        f"{imported.folder.json('robyn')['version']}, model {imported.solution}: "
-        f"{'the same' if comparison.agrees else 'not quite the same'} here, largest relative difference "
-        f"{worst.relative:.1g} ({worst.quantity} of {worst.name})",
+        f"{imported.version}, model {imported.solution}: {'the same' if comparison.agrees else 'not quite the same'} "
+        f"here; no {comparison.unit.upper()} differs by more than {moved:.1g} of itself ({channel}), no number of the "
+        f"file by more than {worst.relative:.1g} ({worst.quantity} of {worst.name})",
     )
     print_run(imported.folder)
 

@@ -287,8 +287,8 @@ def _verdict(comparison: Comparison, *, is_refitted: bool) -> Finding:
         return Finding(
             "robyn-agrees",
             Severity.INFO,
-            f"The rebuilt model agrees with the file to {worst.relative:.1g}: that is the largest relative difference "
-            f"among {n} coefficients, contributions, shares and losses ({_told(worst)}).",
+            f"The rebuilt model agrees with the file: the largest relative difference among {n} coefficients, "
+            f"contributions, shares and losses is {worst.relative:.1g} ({_told(worst)}).",
         )
     if comparison.unmatched:
         return Finding(

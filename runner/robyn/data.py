@@ -39,6 +39,11 @@ class ModelTable:
     is_modelled: bool
 
     @property
+    def is_dt_mod(self) -> bool:
+        """Whether it looks like Robyn's dt_mod, in which exposures are in currency and stand for the spend."""
+        return self.is_modelled or self.outcome == names.OUTCOME
+
+    @property
     def columns(self) -> list[str]:
         """Names of its columns."""
         return [str(name) for name in self.table.columns]

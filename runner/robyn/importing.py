@@ -32,8 +32,9 @@ from runner.tables import write_atomically, write_json
 if TYPE_CHECKING:
     import pandas as pd
 
-# Beside the run folder, because a spec that is run again must find it: what only the model file held.
+# The comparison's file in the run folder.
 RECORD = "robyn"
+BUILT_IN_HOLIDAYS = "robyn-holidays-built-in"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Imported:
 
     folder: RunFolder
     solution: str
+    version: str
     candidate: str
     comparison: Comparison
     findings: tuple[Finding, ...]
@@ -122,7 +124,12 @@ def import_model(
     )
     write_json(folder.path / f"{RECORD}.json", _record(inputs.model, brought))
     return Imported(
-        folder, inputs.model.solution, brought.fitted.candidate, brought.comparison, brought.findings
+        folder=folder,
+        solution=inputs.model.solution,
+        version=inputs.model.inputs.version_text,
+        candidate=brought.fitted.candidate,
+        comparison=brought.comparison,
+        findings=brought.findings,
     )
 
 
@@ -136,7 +143,9 @@ def bring(inputs: Inputs) -> Brought:
     label = candidate_label(*names.place_of(inputs.model.solution))
     fitted = model_from_batch(rebuilt.batch, 0, label)
     comparison = compare(inputs.model, inputs.labels, rebuilt.problem, fitted, rebuilt.batch)
-    findings = (*inputs.findings, *rebuilt.findings, *_verdicts(inputs, rebuilt, comparison))
+    # Where all numbers agree, the holidays were the same ones.
+    own = [f for f in inputs.findings if not (comparison.agrees and f.case == BUILT_IN_HOLIDAYS)]
+    findings = (*own, *rebuilt.findings, *_verdicts(inputs, rebuilt, comparison))
     return Brought(rebuilt, fitted, comparison, findings)
 
 
@@ -249,7 +258,7 @@ def _built_in_holidays(model: RobynModel, spec: ExperimentSpec) -> Finding:
             "Robyn's table with --holidays (dt_prophet_holidays as CSV)"
         ) from None
     return Finding(
-        "robyn-holidays-built-in",
+        BUILT_IN_HOLIDAYS,
         Severity.WARNING,
         f"Robyn's table of holidays was not given; the public holidays of {country} that this program knows stand in "
         "for it, so Prophet's columns may differ a little from the file's.",

@@ -123,14 +123,11 @@ def _design(
 def _point(model: RobynModel, labels: Mapping[str, str], problem: ModelProblem) -> FloatArray:
     """(H,) the file's hyperparameters in our order; lambda_hp is what the penalty is in our range of penalties."""
     ours = {"train_size": model.train_size, "lambda_hp": _lambda_hp(model, problem)}
-    for predictor, column in labels.items():
-        penalty = model.values.get(f"{predictor}{names.PENALTY}")
-        if penalty is not None:
-            ours[f"{column}_penalty"] = penalty
-        for parameter in names.PARAMETERS:
-            value = model.values.get(names.parameter_name(predictor, parameter))
-            if value is not None:
-                ours[f"{column}_{parameter}"] = value
+    singular = {plural: parameter for parameter, plural in names.PARAMETERS.items()} | {"penalty": "penalty"}
+    for name, value in model.values.items():
+        predictor, _, parameter = name.rpartition("_")
+        if parameter in singular:
+            ours[f"{labels.get(predictor, predictor)}_{singular[parameter]}"] = value
     for name in problem.hyperparameter_names:
         if name not in ours:
             raise UserError(
@@ -190,14 +187,15 @@ def _distance(
 def _about_inflexion(
     model: RobynModel, problem: ModelProblem, before: FloatArray, after: FloatArray
 ) -> Finding:
-    moved = [
-        f"{name.removesuffix('_gamma')} {old:.4g} to {new:.4g}"
-        for name, old, new in zip(problem.hyperparameter_names, before.tolist(), after.tolist(), strict=True)
-        if old != new
+    pairs = zip(problem.hyperparameter_names, before.tolist(), after.tolist(), strict=True)
+    changes = [
+        (name.removesuffix("_gamma"), f"{old:.4g}", f"{new:.4g}") for name, old, new in pairs if old != new
     ]
+    moved = [f"{medium} {old} to {new}" for medium, old, new in changes if old != new]
     told = "The smallest exposure of every medium is 0, so the curves are the same as they stand."
-    if moved:
-        told = f"Gammas were converted so that the curves are the same: {', '.join(moved)}."
+    if changes:
+        far = ", ".join(moved) or "none by as much as its fourth digit"
+        told = f"Gammas were converted so that the curves are the same: {far}."
     return Finding(
         "robyn-old-inflexion",
         Severity.INFO,

@@ -100,9 +100,13 @@ def _columns(channel: RobynChannel, data: ModelTable) -> dict[str, str]:
     """Spend and exposure; where the table holds only the exposure in currency, as dt_mod does, that is the spend."""
     if channel.modelled == channel.spend:
         return {"spend": channel.spend}
-    if channel.spend not in data.columns and channel.modelled in data.columns:
+    if _is_in_currency(channel, data):
         return {"spend": channel.modelled}
     return {"spend": channel.spend, "exposure": channel.modelled}
+
+
+def _is_in_currency(channel: RobynChannel, data: ModelTable) -> bool:
+    return data.is_dt_mod and channel.spend not in data.columns and channel.modelled in data.columns
 
 
 def _context(model: RobynModel, data: ModelTable, own: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -192,11 +196,7 @@ def _about_columns(model: RobynModel, data: ModelTable) -> list[Finding]:
                 "of the file are not part of the model.",
             )
         )
-    in_currency = [
-        c.modelled
-        for c in model.inputs.channels
-        if c.spend not in data.columns and c.modelled in data.columns
-    ]
+    in_currency = [c.modelled for c in model.inputs.channels if _is_in_currency(c, data)]
     if in_currency:
         findings.append(
             Finding(

@@ -41,14 +41,15 @@ THETAS = {
 }
 
 
-def rounded(value: Any) -> Any:
-    """Plain JSON as R would write it: ten decimals, nothing where nothing is known."""
+def rounded(value: Any, digits: int | None) -> Any:
+    """Plain JSON as R would write it: so many decimals (None for all), nothing where nothing is known."""
     if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items() if not (isinstance(v, float) and math.isnan(v))}
+        known = {k: v for k, v in value.items() if not (isinstance(v, float) and math.isnan(v))}
+        return {k: rounded(v, digits) for k, v in known.items()}
     if isinstance(value, (list, tuple)):
-        return [rounded(v) for v in value]
+        return [rounded(v, digits) for v in value]
     if isinstance(value, float):
-        return round(value, 10)
+        return float(value) if digits is None else round(float(value), digits)
     return value.item() if hasattr(value, "item") else value
 
 
@@ -59,14 +60,12 @@ def demo_rows() -> list[dict[str, Any]]:
 
 def hyper_ranges(adstock: str, media: tuple[str, ...], *, is_validated: bool) -> dict[str, Any]:
     names = ("alphas", "gammas", *(("thetas",) if adstock == "geometric" else ("shapes", "scales")))
-    ranges = {
-        f"{m}_{name}": THETAS[m] if name == "thetas" else RANGES[name] for m in media for name in names
-    }
+    ranges = {f"{m}_{name}": THETAS[m] if name == "thetas" else RANGES[name] for m in media for name in names}
     return {**ranges, **({"train_size": [0.5, 0.8]} if is_validated else {})}
 
 
-def robyn_tree(draws: str, candidate: str | None = None) -> dict[str, Any]:
-    """The file of one model of a golden set as plain data; change it at will."""
+def robyn_tree(draws: str, candidate: str | None = None, digits: int | None = 10) -> dict[str, Any]:
+    """The file of one model of a golden set as plain data, with R's ten decimals or all of them."""
     changes = SETS[draws]
     table = golden_table(f"draws/{draws}_hyper_and_errors").set_index(robyn_names.CANDIDATE)
     candidate = candidate or str(table.index[0])
@@ -114,7 +113,8 @@ def robyn_tree(draws: str, candidate: str | None = None) -> dict[str, Any]:
                 "clusters": {"data": [{"solID": candidate, "cluster": 2, "n": 31}]},
             },
             "Extras": {"raw_data": demo_rows()},
-        }
+        },
+        digits,
     )
 
 
