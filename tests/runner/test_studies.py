@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +12,14 @@ import pytest
 from mmm_core.errors import UserError
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.types import CandidateBatch, Convention, FittedModel, Scope
-from runner.dataset import panel_from_table
+from runner.dataset import load_panel, panel_from_table
 from runner.problem import build_problem
 from runner.run_folder import RunFolder
 from runner.search.base import objectives, run_trial
 from runner.search.engine import search_job
 from runner.search.nevergrad_searcher import PROVEN, NevergradSearcher
 from runner.select import convergence_table, select
+from runner.spec import load_spec
 from runner.studies import (
     calibration_table,
     diagnose_studies,
@@ -23,6 +27,7 @@ from runner.studies import (
     studies_from_table,
     studies_table,
 )
+from tests.benchmarks.calibration import shipped
 from tests.reference.problems import random_hyperparameters
 from tests.runner.lift import GOOD, PATH, SIMULATED, TRUTH, data_table, panel_of, spec_of, spec_tree
 
@@ -325,3 +330,24 @@ def test_a_true_study_leads_to_truer_models():
             assert selection.batch.loss("mape").max() < 0.1
     assert errors["with"].mean() < 0.2 * errors["without"].mean()
     assert errors["with"].max() < errors["without"].min()
+
+
+# ------------------------------------------------------------------------------------------------------------- shipped
+
+
+def test_the_quickstarts_studies_are_what_the_truth_says_with_noise():
+    folder = Path(__file__).parents[2] / "experiments"
+    path = folder / "data" / "quickstart_lift_studies.csv"
+    assert path.read_text() == shipped()
+    spec = load_spec(folder / "quickstart.yaml", overrides=["calibration=data/quickstart_lift_studies.csv"])
+    panel = load_panel(spec)
+    studies = load_studies(spec, panel)
+    assert cases(studies) == ["study-format"]
+    truth = json.loads((folder / "data" / "quickstart_truth.json").read_text())
+    for record in studies.records:
+        # 15 % of what switching the channels on brought: as the models predict it, from the true parameters.
+        brought = record.study.standard_error / 0.15
+        assert abs(record.study.estimate - brought) < 3 * record.study.standard_error
+        rows = slice(*(truth["dates"].index(str(d)) for d in (record.study.start, record.study.end - 6)))
+        total = sum(sum(truth["components"][name][rows]) for name in record.study.channels)
+        assert 0.5 * total < brought < 1.3 * total
