@@ -76,6 +76,21 @@ class Done:
     blocks: int
 
 
+@dataclass
+class Incidents:
+    """What went wrong below a backend and was made good, since it began.
+
+    Attributes:
+        deaths: attempts at items whose process, host or link died.
+        overdue: attempts made because nothing was heard of an item for too long.
+        repeated_blocks: blocks that were computed again and dropped.
+    """
+
+    deaths: int = 0
+    overdue: int = 0
+    repeated_blocks: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Shared(Generic[Value]):
     """A value that workers can read; made by ``Backend.share`` and meaningful to that backend alone."""
@@ -89,6 +104,9 @@ class Backend(ABC):
     Functions are called as ``function(shared_value, item)``; without ``shared`` their first argument is None. They,
     the items and the results must pickle.
     """
+
+    def __init__(self) -> None:
+        self.incidents = Incidents()
 
     @property
     @abstractmethod

@@ -28,6 +28,7 @@ class SerialBackend(Backend):
     """Runs items one after the other where it is called."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._is_closed = False
 
     @property

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections import defaultdict
+from pathlib import Path
 
 
 def _table() -> list[tuple[int, int, str]]:
@@ -39,3 +40,16 @@ def survivors(pids: set[int], patience: float = 20.0) -> set[int]:
         if not alive or time.monotonic() > end:
             return alive
         time.sleep(0.1)
+
+
+def commands(pids: set[int]) -> dict[int, str]:
+    """Command lines of those that live."""
+    found = {}
+    for pid in pids:
+        try:
+            found[pid] = (
+                Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
+        except OSError:
+            continue
+    return found
