@@ -73,13 +73,12 @@ def summarise(
     findings: Sequence[Finding],
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
-    n = spec.search.trials * spec.search.iterations
     return {
         "run_id": folder.run_id,
         "experiment": spec.experiment,
         "status": folder.manifest()["status"],
         "outcome_kind": str(problem.outcome_kind),
-        "candidates": n,
+        "candidates": len(selection.pareto.front),
         "converged": {verdict.loss: verdict.is_converged for verdict in selection.convergence.verdicts},
         "selected": [_selected(problem, selection, row) for row in range(len(selection.models))],
         "plans": {

@@ -140,37 +140,43 @@ def is_factor(column: str, inputs: RobynInputs, data: ModelTable) -> bool:
 
 
 def window_of(model: RobynModel, data: ModelTable) -> tuple[np.datetime64, np.datetime64]:
-    """First and last date of the window, each moved to the nearest date of the data as Robyn does.
+    """First and last date of the window among the dates of the data.
+
+    Robyn moves a date that is none of the data to the nearest one, before it writes the file; an end beyond its data
+    stays, and means the last row. So an end between two dates is the earlier one, or the nearest if that makes a window
+    of the file's length.
 
     Raises:
         UserError: the data do not cover the window.
     """
     dates = np.sort(data.dates)
-    period = np.median(np.diff(dates).astype(np.int64)) if len(dates) > 1 else 1
-    ends = {"window_start": model.inputs.window_start, "window_end": model.inputs.window_end}
-    found = []
-    for key, text in ends.items():
-        try:
-            asked = np.datetime64(text, "D")
-        except ValueError:
-            raise UserError(f"{model.path}: InputCollect.{key}: {text!r} is not a date") from None
-        distances = np.abs((dates - asked).astype(np.int64))
-        nearest = int(np.argmin(distances))
-        if distances[nearest] >= period:
+    start_day, end_day = _day(model, "window_start"), _day(model, "window_end")
+    period = np.diff(dates).max() if len(dates) > 1 else np.timedelta64(1, "D")
+    for key, day in (("window_start", start_day), ("window_end", end_day)):
+        if not dates[0] - period < day < dates[-1] + period:
             raise UserError(
                 f"{data.path}: column {data.date!r}: the data run from {dates[0]} to {dates[-1]} and do not cover the "
-                f"model's {key} {text}; give the table that the model was made on"
+                f"model's {key} {day}; give the table that the model was made on"
             )
-        found.append(dates[nearest])
-    start, end = found
-    n_rows = int(((dates >= start) & (dates <= end)).sum())
-    length = model.inputs.window_length
-    if length is not None and n_rows != length:
-        raise UserError(
-            f"{data.path}: column {data.date!r}: {n_rows} rows from {start} to {end}, but the window of the model has "
-            f"{length}; give the table that the model was made on"
-        )
-    return start, end
+    start, nearest = (dates[int(np.argmin(np.abs(dates - day)))] for day in (start_day, end_day))
+    before = dates[max(int(np.searchsorted(dates, end_day, side="right")) - 1, 0)]
+    ends = (before, nearest)
+    lengths = [int(((dates >= start) & (dates <= end)).sum()) for end in ends]
+    wanted = model.inputs.window_length
+    if wanted is None or wanted in lengths:
+        return start, ends[lengths.index(wanted) if wanted is not None else 0]
+    raise UserError(
+        f"{data.path}: column {data.date!r}: {lengths[0]} rows from {start} to {before}, but the window of the model "
+        f"has {wanted}; give the table that the model was made on"
+    )
+
+
+def _day(model: RobynModel, key: str) -> np.datetime64:
+    text = getattr(model.inputs, key)
+    try:
+        return np.datetime64(text, "D")
+    except ValueError:
+        raise UserError(f"{model.path}: InputCollect.{key}: {text!r} is not a date") from None
 
 
 def given_baseline(

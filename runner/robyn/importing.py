@@ -167,7 +167,7 @@ def read_inputs(
     spec = decode(made.tree, model.path)
     panel = panel_from_table(spec, table.table, table.path)
     files = {Path(data_path): table.table} if table.is_raw else {}
-    spec, studies, own = _with_studies(model, spec, panel, runs)
+    spec, studies, own, odd = _with_studies(model, spec, panel, runs)
     check_scenarios(spec, panel)
     return Inputs(
         model=model,
@@ -176,7 +176,7 @@ def read_inputs(
         panel=panel,
         studies=studies,
         baseline=given,
-        findings=(*made.findings, *_about_baseline(model, spec, table, baseline, holidays)),
+        findings=(*made.findings, *_about_baseline(model, spec, table, baseline, holidays), *odd),
         files=files | own,
     )
 
@@ -200,19 +200,34 @@ def _write(path: Path, table: pd.DataFrame) -> None:
 
 def _with_studies(
     model: RobynModel, spec: ExperimentSpec, panel: MediaPanel, runs: Path
-) -> tuple[ExperimentSpec, Studies | None, dict[Path, pd.DataFrame]]:
-    """The spec with the lift studies of the file, in Robyn's convention of days, and the table to write for it."""
+) -> tuple[ExperimentSpec, Studies | None, dict[Path, pd.DataFrame], list[Finding]]:
+    """The spec with the lift studies of the file, in Robyn's convention of days, and the table to write for it.
+
+    A model stands without its studies too, so studies that cannot be used are left out, and a finding says why.
+    """
     rows = model.inputs.studies
     if not rows:
-        return spec, None, {}
+        return spec, None, {}, []
     where = f"{model.path} (InputCollect.calibration_input)"
     columns = {str(key): [row.get(key) for row in rows] for key in rows[0]}
-    table = robyn_calibration(columns, spec, where)
-    path = _beside(runs, model, "studies", table)
-    section = {"path": str(path), "convention": "robyn", "format": "neutral"}
-    tree = {**spec.model_dump(mode="json"), "calibration": section}
-    calibrated = decode(tree, model.path)
-    return calibrated, studies_from_table(calibrated, panel, table, where), {path: table}
+    try:
+        table = robyn_calibration(columns, spec, where)
+        path = _beside(runs, model, "studies", table)
+        section = {"path": str(path), "convention": "robyn", "format": "neutral"}
+        calibrated = decode({**spec.model_dump(mode="json"), "calibration": section}, model.path)
+        studies = studies_from_table(calibrated, panel, table, where)
+    except UserError as error:
+        return spec, None, {}, [_unused_studies(error)]
+    return calibrated, studies, {path: table}, []
+
+
+def _unused_studies(error: UserError) -> Finding:
+    return Finding(
+        "robyn-studies-unused",
+        Severity.WARNING,
+        f"The lift studies of the file were left out: {error}.",
+        "Give them as a table of their own, see docs/calibration.md, to the next search.",
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- findings

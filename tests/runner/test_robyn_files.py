@@ -341,6 +341,35 @@ def test_an_old_version_is_mentioned(tree, tmp_path):
     assert "robyn-version" in cases(imported(path, tmp_path))
 
 
+def test_an_end_between_two_dates_is_the_period_that_holds_it(tree, tmp_path):
+    # Robyn writes the last day of the last period where no end was asked for; the next row came later.
+    path = write_tree(
+        tmp_path, tree, InputCollect__window_end=["2023-12-24"], InputCollect__rollingWindowLength=[98]
+    )
+    table = small_table()
+    assert table["date"].iloc[-1] == "2023-12-25"
+    table.iloc[:-1].to_csv(tmp_path / "shorter.csv", index=False)
+    for data in (None, str(tmp_path / "shorter.csv")):
+        window = imported(path, tmp_path, data=data).folder.spec().window
+        assert (str(window.start), str(window.end)) == ("2022-02-07", "2023-12-18")
+
+
+def test_studies_that_cannot_be_used_are_left_out(tree, tmp_path):
+    one_week = {"liftStartDate": "2022-06-06", "liftEndDate": "2022-06-12", "liftAbs": 900, "spend": 1000}
+    study = {
+        "channel": "tv_cost",
+        **one_week,
+        "confidence": 0.9,
+        "metric": "sales",
+        "calibration_scope": "total",
+    }
+    path = write_tree(tmp_path, tree, InputCollect__calibration_input=[study])
+    found = imported(path, tmp_path)
+    assert found.folder.spec().calibration is None
+    told = next(f for f in found.findings if f.case == "robyn-studies-unused")
+    assert "calibration_input" in told.details
+
+
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
