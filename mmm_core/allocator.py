@@ -12,13 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_core import separable
 from mmm_core.errors import ShapeError, UserError
+from mmm_core.goals import (
+    DEFAULT_BOUNDS,
+    ROUNDING,
+    Answer,
+    BudgetRule,
+    Found,
+    MaxResponse,
+    PlanStatus,
+    Scenario,
+    TargetEfficiency,
+    TargetOutcome,
+    answer_for,
+    as_efficiency,
+    efficiency,
+    number,
+)
 from mmm_core.response import (
     Carryover,
     ChannelResponse,
@@ -29,104 +45,28 @@ from mmm_core.response import (
 )
 from mmm_core.types import FittedModel, FloatArray, ModelProblem, OutcomeKind, read_only
 
+__all__ = [
+    "DEFAULT_BOUNDS",
+    "Bounds",
+    "BudgetRule",
+    "MaxResponse",
+    "Plan",
+    "PlanPoint",
+    "PlanStatus",
+    "ResponseSurface",
+    "Scenario",
+    "SeparableSeeker",
+    "TargetEfficiency",
+    "TargetOutcome",
+    "allocate",
+    "budget_limits",
+    "efficiency",
+    "plan_response",
+]
+
 # Marginal responses that differ by less than this part of the largest count as equal: the response then is within
 # about its square of the optimum's.
 STATIONARY = 1e-4
-# Relative difference between two amounts that is rounding.
-ROUNDING = 1e-9
-
-
-class PlanStatus(StrEnum):
-    """How the search for a plan ended."""
-
-    SOLVED = "solved"
-    INFEASIBLE = "infeasible"
-    NOT_CONVERGED = "not_converged"
-
-
-class BudgetRule(StrEnum):
-    """Whether a budget must be spent."""
-
-    EQUAL = "equal"
-    AT_MOST = "at_most"
-
-
-@dataclass(frozen=True)
-class MaxResponse:
-    """The most response for a budget: of the horizon, or per period; by default what was spent in the horizon."""
-
-    goal: ClassVar[str] = "max_response"
-
-    total_budget: float | None = None
-    budget_per_period: float | None = None
-    rule: BudgetRule = BudgetRule.EQUAL
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rule", BudgetRule(self.rule))
-        if self.total_budget is not None and self.budget_per_period is not None:
-            raise UserError("a scenario takes total_budget or budget_per_period, not both")
-        for name in ("total_budget", "budget_per_period"):
-            value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value >= 0):
-                raise UserError(f"{name} must be a number >= 0, is {value}")
-
-
-@dataclass(frozen=True)
-class TargetEfficiency:
-    """The most response at a ROAS of at least (conversions: at a CPA of at most) the target, over all channels.
-
-    With ``marginal`` it is the last unit of money that must earn the target, not the mean: the plan is the one of the
-    largest sum R - target * x (conversions: target * R - x), and money goes on being spent while it earns that much.
-    """
-
-    goal: ClassVar[str] = "target_efficiency"
-
-    target: float
-    marginal: bool = False
-
-    def __post_init__(self) -> None:
-        _check_target(self.target)
-
-    def rate(self, kind: OutcomeKind) -> float:
-        """Response that a unit of money must bring."""
-        return self.target if kind is OutcomeKind.REVENUE else 1.0 / self.target
-
-
-@dataclass(frozen=True)
-class TargetOutcome:
-    """The least money with which the outcome of the horizon reaches a target.
-
-    Attributes:
-        target: outcome over the horizon, of everything.
-        rest: what comes of it without the paid channels, whose response must bring what is missing; by default the
-            target is that of their response alone.
-    """
-
-    goal: ClassVar[str] = "target_outcome"
-
-    target: float
-    rest: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_target(self.target)
-        if not np.isfinite(self.rest):
-            raise UserError(f"the outcome without paid channels must be a number, is {self.rest}")
-
-    @property
-    def response(self) -> float:
-        """What the paid channels must bring."""
-        return self.target - self.rest
-
-
-def _check_target(target: float) -> None:
-    if not (np.isfinite(target) and target > 0):
-        raise UserError(f"the target of a scenario must be a number above 0, is {target}")
-
-
-Scenario = MaxResponse | TargetEfficiency | TargetOutcome
-
-# Robyn's defaults, as multiples of the initial spend; a target outcome may take as much as a target efficiency.
-DEFAULT_BOUNDS = {"max_response": (0.5, 2.0), "target_efficiency": (0.1, 10.0), "target_outcome": (0.1, 10.0)}
 
 
 @dataclass(frozen=True)
@@ -259,15 +199,6 @@ class PlanPoint:
     def total_efficiency(self) -> float:
         """ROAS or CPA of all channels together."""
         return float(efficiency(self.outcome_kind, self.total_spend, self.total_response))
-
-
-def efficiency(kind: OutcomeKind, spend: FloatArray | float, response: FloatArray | float) -> FloatArray:
-    """ROAS = response / spend or CPA = spend / response (infinite without response); NaN where nothing is spent."""
-    spend, response = np.asarray(spend, dtype=np.float64), np.asarray(response, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = response / spend if kind is OutcomeKind.REVENUE else spend / response
-    result: FloatArray = np.where(spend > 0, ratio, np.nan)
-    return result
 
 
 def plan_response(
@@ -404,28 +335,89 @@ class _Terms:
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
-    """A scenario in numbers: the response within the bounds, and where history stands."""
+class SeparableSeeker:
+    """Finds plans of one spend per channel; see ``goals.Seeker``.
+
+    Attributes:
+        box: the response within the bounds. start: (P,) spends that change nothing. channels: their names.
+        kind: ROAS or CPA, for notes. seed: of the random starts.
+    """
 
     box: separable.Box
-    initial: FloatArray
-    n_periods: int
-    notes: tuple[str, ...]
+    start: FloatArray
+    channels: tuple[str, ...]
+    kind: OutcomeKind
+    seed: int = 0
 
+    @property
+    def held(self) -> tuple[float, float]:
+        """Smallest and largest total within the bounds."""
+        return float(self.box.lower.sum()), float(self.box.upper.sum())
 
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """Spends (None if infeasible), the status and what explains it."""
+    @property
+    def initial(self) -> tuple[float, float]:
+        """Money and response of the start."""
+        return float(self.start.sum()), float(self.box.surface.values(self.start).sum())
 
-    status: PlanStatus
-    message: str
-    spends: FloatArray | None = None
-    notes: tuple[str, ...] = ()
-    total_budget: float | None = None
-    nearest_budget: float | None = None
-    best_efficiency: float | None = None
-    best_outcome: float | None = None
-    upper_bound: float = float("nan")
+    def spend(self, budget: float, is_equal: bool) -> Found:
+        """The most response for a budget."""
+        return self._found(separable.Budget(budget, is_equal), [self.start])
+
+    def at_rate(self, rate: float) -> Found | float:
+        """The most response at an efficiency, or the best efficiency."""
+        starts = [self.start]
+        if not self.box.path.reaches(rate):
+            # The grid is too coarse to tell just reachable from out of reach.
+            ratio, best = separable.best_ratio(self.box)
+            if ratio < rate:
+                return ratio
+            starts.append(best)
+        return self._found(separable.Efficiency(rate), starts)
+
+    def at_price(self, rate: float) -> Found | float:
+        """The most response net of its price, or the highest price at which any channel is raised."""
+        ratio = separable.best_gain(self.box)
+        return ratio if ratio < rate else self._found(separable.Price(rate), [])
+
+    def reach(self, value: float) -> Found | float:
+        """The least money that brings a response, or the largest response."""
+        largest = float(self.box.surface.values(separable.top(self.box)).sum())
+        if largest < value - ROUNDING * abs(value):
+            return largest
+        return self._found(separable.Reach(min(value, largest)), [self.start])
+
+    def _found(self, constraint: separable.Constraint, starts: list[FloatArray]) -> Found:
+        solution = separable.maximise(self.box, constraint, starts, self.seed)
+        flaw = ""
+        if solution.violation > ROUNDING or solution.stationarity > STATIONARY:
+            flaw = (
+                "it is not the optimum: marginal responses that should be equal differ by "
+                f"{solution.stationarity:.2g} of the largest, and the constraint is missed by {solution.violation:.2g}"
+            )
+        slopes = self.box.usable_slopes(solution.x)
+        raised = solution.x > self.box.lower + separable.AT_BOUND * self.box.span
+        return Found(
+            spends=solution.x,
+            money=float(solution.x.sum()),
+            value=solution.value,
+            flaw=flaw,
+            upper_bound=solution.upper_bound,
+            last=float(slopes[raised].min(initial=np.inf)),
+            notes=self._held_notes(constraint, slopes, raised),
+        )
+
+    def _held_notes(
+        self, constraint: separable.Constraint, slopes: FloatArray, raised: NDArray[np.bool_]
+    ) -> tuple[str, ...]:
+        """Channels that a lower bound keeps above what a price would leave them."""
+        if not isinstance(constraint, separable.Price):
+            return ()
+        metric = self.kind.efficiency.upper()
+        return tuple(
+            f"{self.channels[p]} is held at its lower bound, where its marginal {metric} is "
+            f"{number(as_efficiency(self.kind, float(slopes[p])))}"
+            for p in np.flatnonzero(~raised & (self.box.lower > 0) & (slopes < constraint.rate))
+        )
 
 
 def allocate(
@@ -468,18 +460,9 @@ def allocate(
     """
     listed = (models,) if isinstance(models, FittedModel) else tuple(models)
     terms = _Terms(horizon or Horizon.window(problem), Carryover(carryover), Flighting(flighting))
-    question = _question(problem, listed, scenario.goal, terms, bounds, keep_zero_coefficients)
-    return _plan(problem, listed, scenario, terms, question, _answered(question, scenario, problem, seed))
-
-
-def _answered(question: _Question, scenario: Scenario, problem: ModelProblem, seed: int) -> _Answer:
-    if isinstance(scenario, MaxResponse):
-        return _best_response(question, scenario, seed)
-    if isinstance(scenario, TargetOutcome):
-        return _least_money(question, scenario, seed)
-    if scenario.marginal:
-        return _on_marginal_target(question, scenario, problem, seed)
-    return _on_target(question, scenario, problem.outcome_kind, seed)
+    seeker, notes = _seeker(problem, listed, scenario.goal, terms, bounds, keep_zero_coefficients, seed)
+    answer = answer_for(seeker, scenario, problem.outcome_kind, terms.horizon.n_periods)
+    return _plan(problem, listed, scenario, terms, seeker, replace(answer, notes=(*notes, *answer.notes)))
 
 
 def _plan(
@@ -487,9 +470,10 @@ def _plan(
     models: Sequence[FittedModel],
     scenario: Scenario,
     terms: _Terms,
-    question: _Question,
-    answer: _Answer,
+    seeker: SeparableSeeker,
+    answer: Answer,
 ) -> Plan:
+    surface = seeker.box.surface
     return Plan(
         scenario=scenario,
         horizon=terms.horizon,
@@ -500,11 +484,11 @@ def _plan(
         candidates=tuple(model.candidate for model in models),
         status=answer.status,
         message=answer.message,
-        notes=(*question.notes, *answer.notes),
-        initial=_point(problem, question.box.surface, question.initial),
-        optimised=_point(problem, question.box.surface, answer.spends),
-        lower=read_only(question.box.lower),
-        upper=read_only(question.box.upper),
+        notes=answer.notes,
+        initial=_point(problem, surface, seeker.start),
+        optimised=_point(problem, surface, answer.spends),
+        lower=read_only(seeker.box.lower),
+        upper=read_only(seeker.box.upper),
         total_budget=answer.total_budget,
         nearest_budget=answer.nearest_budget,
         best_efficiency=answer.best_efficiency,
@@ -533,14 +517,16 @@ def budget_limits(
     return float(lower.sum()), float(upper.sum())
 
 
-def _question(
+def _seeker(
     problem: ModelProblem,
     models: Sequence[FittedModel],
     goal: str,
     terms: _Terms,
     bounds: BoundsLike,
     keep_zero_coefficients: bool,
-) -> _Question:
+    seed: int,
+) -> tuple[SeparableSeeker, list[str]]:
+    """Who finds the plan, and sentences on channels that need one."""
     surface = ResponseSurface.of(problem, models, terms.horizon, terms.carryover, terms.flighting)
     initial = np.array([r.initial_spend for r in surface.channels])
     reference = np.array([r.reference_spend for r in surface.channels])
@@ -557,7 +543,7 @@ def _question(
         elif upper[p] == 0:
             notes.append(f"{channel} is closed by its bounds and gets no spend")
     box = separable.Box(surface, lower, upper)
-    return _Question(box, initial, terms.horizon.n_periods, tuple(notes))
+    return SeparableSeeker(box, initial, problem.paid, problem.outcome_kind, seed), notes
 
 
 def _no_effect_note(channel: str, n_models: int, kept: bool) -> str:
@@ -566,142 +552,3 @@ def _no_effect_note(channel: str, n_models: int, kept: bool) -> str:
         "it gets no more than bounds and budget force on it" if kept else "it is left out and gets no spend"
     )
     return f"{channel} has coefficient 0 in {where}, so no spend on it brings response: {share}"
-
-
-# -------------------------------------------------------------------------------------------------------- max_response
-
-
-def _best_response(question: _Question, scenario: MaxResponse, seed: int) -> _Answer:
-    budget = _budget(question, scenario)
-    held = float(question.box.lower.sum()), float(question.box.upper.sum())
-    nearest = min(max(budget, held[0]), held[1])
-    if scenario.rule is BudgetRule.AT_MOST:
-        nearest = max(budget, held[0])
-    if abs(nearest - budget) > ROUNDING * max(budget, nearest):
-        message = (
-            f"infeasible: the bounds hold a total of {_number(held[0])} to {_number(held[1])} and the budget is "
-            f"{_number(budget)}; the nearest feasible budget is {_number(nearest)}"
-        )
-        return _Answer(PlanStatus.INFEASIBLE, message, total_budget=budget, nearest_budget=nearest)
-    constraint = separable.Budget(nearest, scenario.rule is BudgetRule.EQUAL)
-    solution = separable.maximise(question.box, constraint, [question.initial], seed)
-    return _answer(question, solution, f"a budget of {_number(budget)}", total_budget=budget)
-
-
-def _budget(question: _Question, scenario: MaxResponse) -> float:
-    if scenario.total_budget is not None:
-        return scenario.total_budget
-    if scenario.budget_per_period is not None:
-        return scenario.budget_per_period * question.n_periods
-    return float(question.initial.sum())
-
-
-def _answer(
-    question: _Question, solution: separable.Solution, what: str, total_budget: float | None = None
-) -> _Answer:
-    before = float(question.box.surface.values(question.initial).sum())
-    brings = f"{what} brings a response of {_number(solution.value)}"
-    if before > 0:
-        brings += f", {solution.value / before - 1:+.1%} against the initial plan"
-    is_optimal = solution.violation <= ROUNDING and solution.stationarity <= STATIONARY
-    status = PlanStatus.SOLVED if is_optimal else PlanStatus.NOT_CONVERGED
-    message = f"solved: {brings}"
-    if not is_optimal:
-        message = (
-            f"not converged: {brings}, but it is not the optimum: marginal responses that should be equal differ by "
-            f"{solution.stationarity:.2g} of the largest, and the constraint is missed by {solution.violation:.2g}"
-        )
-    return _Answer(status, message, solution.x, total_budget=total_budget, upper_bound=solution.upper_bound)
-
-
-# --------------------------------------------------------------------------------------------------- target_efficiency
-
-
-def _on_target(question: _Question, scenario: TargetEfficiency, kind: OutcomeKind, seed: int) -> _Answer:
-    is_revenue = kind is OutcomeKind.REVENUE
-    rate = scenario.rate(kind)
-    starts = [question.initial]
-    if not question.box.path.reaches(rate):
-        # The grid is too coarse to tell just reachable from out of reach.
-        ratio, best = separable.best_ratio(question.box)
-        if ratio < rate:
-            return _out_of_reach(scenario, kind, ratio)
-        starts.append(best)
-    solution = separable.maximise(question.box, separable.Efficiency(rate), starts, seed)
-    reached = float(efficiency(kind, float(solution.x.sum()), solution.value))
-    limit = "at least" if is_revenue else "at most"
-    what = f"a {kind.efficiency.upper()} of {_number(reached)} ({limit} {_number(scenario.target)} asked)"
-    return _answer(question, solution, what)
-
-
-def _on_marginal_target(
-    question: _Question, scenario: TargetEfficiency, problem: ModelProblem, seed: int
-) -> _Answer:
-    kind, box = problem.outcome_kind, question.box
-    rate = scenario.rate(kind)
-    ratio = separable.best_gain(box)
-    if ratio < rate:
-        return _out_of_reach(scenario, kind, ratio)
-    solution = separable.maximise(box, separable.Price(rate), seed=seed)
-    slopes = box.usable_slopes(solution.x)
-    raised = solution.x > box.lower + separable.AT_BOUND * box.span
-    last = _as_efficiency(kind, float(slopes[raised].min(initial=np.inf)))
-    limit = "at least" if kind is OutcomeKind.REVENUE else "at most"
-    what = (
-        f"a marginal {kind.efficiency.upper()} of {_number(last)} ({limit} {_number(scenario.target)} asked)"
-    )
-    answer = _answer(question, solution, what)
-    held = ~raised & (box.lower > 0) & (slopes < rate)
-    notes = [
-        f"{problem.paid[p]} is held at its lower bound, where its marginal {kind.efficiency.upper()} is "
-        f"{_number(_as_efficiency(kind, float(slopes[p])))}"
-        for p in np.flatnonzero(held)
-    ]
-    return replace(answer, notes=tuple(notes))
-
-
-def _as_efficiency(kind: OutcomeKind, rate: float) -> float:
-    """Response per unit of money as a ROAS or a CPA."""
-    if kind is OutcomeKind.REVENUE:
-        return rate
-    return 1.0 / rate if rate > 0 else float("inf")
-
-
-def _out_of_reach(scenario: TargetEfficiency, kind: OutcomeKind, ratio: float) -> _Answer:
-    metric = "marginal " * scenario.marginal + kind.efficiency.upper()
-    message = f"infeasible: a {metric} of {_number(scenario.target)} is out of reach within the bounds"
-    if not np.isfinite(ratio) or (ratio <= 0 and kind is OutcomeKind.CONVERSION):
-        return _Answer(PlanStatus.INFEASIBLE, f"{message}, which allow no spend that brings response")
-    best = ratio if kind is OutcomeKind.REVENUE else 1.0 / ratio
-    message += f"; the best attainable is {_number(best)}"
-    return _Answer(PlanStatus.INFEASIBLE, message, best_efficiency=best)
-
-
-# ------------------------------------------------------------------------------------------------------ target_outcome
-
-
-def _least_money(question: _Question, scenario: TargetOutcome, seed: int) -> _Answer:
-    box, rest = question.box, scenario.rest
-    whole = "an outcome" if rest else "a response"
-    largest = float(box.surface.values(separable.top(box)).sum())
-    if largest < scenario.response - ROUNDING * abs(scenario.target):
-        message = (
-            f"infeasible: {whole} of {_number(scenario.target)} is out of reach within the bounds; the largest is "
-            f"{_number(rest + largest)}"
-        )
-        return _Answer(PlanStatus.INFEASIBLE, message, best_outcome=rest + largest)
-    wanted = min(scenario.response, largest)
-    solution = separable.maximise(box, separable.Reach(wanted), [question.initial], seed)
-    # A target next to nothing of which rounding alone is missing is not missed.
-    if solution.violation * abs(wanted) <= ROUNDING * abs(scenario.target):
-        solution = replace(solution, violation=0.0)
-    money = _number(float(solution.x.sum()))
-    what = (
-        f"{whole} of {_number(rest + solution.value)} ({_number(scenario.target)} asked) takes {money}, which"
-    )
-    return _answer(question, solution, what)
-
-
-def _number(value: float) -> str:
-    """Thousands in full, small numbers with four digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

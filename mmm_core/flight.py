@@ -189,61 +189,24 @@ def _past_rates(channel: str, spend: FloatArray, exposure: FloatArray, mean_rate
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
-    """One channel of one model over horizon and tail: what turns its exposures into response."""
-
-    curve: ChannelCurve
-    offset: FloatArray  # (L + D,) adstocked exposure without the plan
-    weights: FloatArray  # (L + D,) of the adstock; geometric ones are not asked for
-
-    def carried(self, exposure: FloatArray) -> FloatArray:
-        """(L + D,) adstock of (L + D,) exposures that begin with the horizon."""
-        out = np.empty_like(exposure)
-        if self.curve.adstock is Adstock.GEOMETRIC:
-            _kernels.geometric(exposure, self.curve.adstock_parameters[0], out)
-        else:
-            _kernels.convolve(exposure, self.weights, out)
-        return out
-
-    def carried_back(self, slopes: FloatArray) -> FloatArray:
-        """(L + D,) the transpose of ``carried``: what a unit of exposure moves, given what a unit adstocked does."""
-        return self.carried(np.ascontiguousarray(slopes[::-1]))[::-1]
-
-    def response(self, adstocked: FloatArray) -> FloatArray:
-        """(L + D,) outcome by period."""
-        brought: FloatArray = self.curve.coef * hill(adstocked, self.curve.alpha, self.curve.inflexion)
-        return brought
-
-    @cached_property
-    def _at_floor(self) -> float:
-        """Saturation where the curve counts as steepest."""
-        floor = np.array([STEEPEST * self.curve.inflexion])
-        return float(hill(floor, self.curve.alpha, self.curve.inflexion)[0])
-
-    def slope(self, adstocked: FloatArray, response: FloatArray) -> FloatArray:
-        """(L + D,) d response / d adstocked exposure, capped where it is infinite."""
-        curve = self.curve
-        saturated = response / curve.coef
-        if curve.alpha < 1:
-            saturated = np.maximum(saturated, self._at_floor)
-            adstocked = np.maximum(adstocked, STEEPEST * curve.inflexion)
-        steepness: FloatArray = curve.coef * derivative_of(saturated, adstocked, curve.alpha, curve.inflexion)
-        return steepness
-
-
-@dataclass(frozen=True, eq=False)
 class FlightSurface:
     """Response of spends by channel and period, mean of the models of an ensemble.
 
     Attributes:
         ground: what the plan stands on.
-        members: N tuples of P lines.
+        candidates: N names of the models.
+        curves: (N, P) curves.
+        offset: (N, P, L + D) adstocked exposure without the plan.
+        weights: (N, P, L + D) of the adstock by lag.
         n_tail: D, periods after the horizon in which any exposure of it still works.
         counted: periods, from the horizon's first on, whose response counts as the plan's value: L + D, or L.
     """
 
     ground: Ground
-    members: tuple[tuple[Line, ...], ...]
+    candidates: tuple[str, ...]
+    curves: tuple[tuple[ChannelCurve, ...], ...]
+    offset: FloatArray
+    weights: FloatArray
     n_tail: int
     counted: int
 
@@ -254,7 +217,7 @@ class FlightSurface:
         if not listed:
             raise ShapeError("a plan needs at least one model")
         problem, n = ground.problem, ground.horizon.n_periods
-        curves = [channel_curves(problem, model)[: problem.n_paid] for model in listed]
+        curves = tuple(channel_curves(problem, model)[: problem.n_paid] for model in listed)
         memories = [
             adstock.memory(c.adstock, c.adstock_parameters, problem.n_periods)
             for own in curves
@@ -262,8 +225,18 @@ class FlightSurface:
             if c.coef != 0
         ]
         tail = max(memories, default=0)
-        members = tuple(tuple(_line(ground, p, c, tail) for p, c in enumerate(own)) for own in curves)
-        return cls(ground, members, tail, n + tail if with_tail else n)
+        offset = np.array([[_offset(ground, p, c, n + tail) for p, c in enumerate(own)] for own in curves])
+        weights = np.array(
+            [
+                [
+                    adstock.lag_weights(c.adstock, c.adstock_parameters, problem.n_periods, n + tail)
+                    for c in own
+                ]
+                for own in curves
+            ]
+        )
+        candidates = tuple(model.candidate for model in listed)
+        return cls(ground, candidates, curves, offset, weights, tail, n + tail if with_tail else n)
 
     @property
     def n_periods(self) -> int:
@@ -278,21 +251,23 @@ class FlightSurface:
         Raises:
             ShapeError, RangeError: not that.
         """
-        exposure = self._exposures(spends)
-        return np.array(
-            [
-                [
-                    line.response(line.offset + line.carried(own))
-                    for line, own in zip(lines, exposure, strict=True)
-                ]
-                for lines in self.members
-            ]
-        )
+        values = np.asarray(spends, dtype=np.float64)
+        if values.shape != self.ground.rate.shape:
+            raise ShapeError(f"spends have shape {values.shape}, expected {self.ground.rate.shape}")
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise RangeError("planned spends must be numbers >= 0")
+        return self._numbers.coef * self._saturated(self.adstocked(values))
+
+    def adstocked(self, spends: FloatArray) -> FloatArray:
+        """(N, P, L + D) adstocked exposure at spends."""
+        exposure = np.zeros((len(spends), self.n_periods + self.n_tail))
+        exposure[:, : self.n_periods] = self.ground.rate * spends
+        return self.offset + self._carried(np.broadcast_to(exposure, self.offset.shape))
 
     @cached_property
     def carried_in(self) -> FloatArray:
         """(N, P, L + D) response that is there without any plan."""
-        return self.responses(np.zeros((len(self.ground.rate), self.n_periods)))
+        return self.responses(np.zeros_like(self.ground.rate))
 
     @cached_property
     def base(self) -> FloatArray:
@@ -301,7 +276,7 @@ class FlightSurface:
 
     def value_of(self, responses: FloatArray) -> FloatArray:
         """(P,) sum of (N, P, L + D) responses over the periods that count, mean of the models."""
-        value: FloatArray = responses[:, :, : self.counted].sum(axis=2).sum(axis=0) / len(self.members)
+        value: FloatArray = responses[:, :, : self.counted].sum(axis=2).sum(axis=0) / len(self.candidates)
         return value
 
     def value_and_slopes(self, spends: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -313,50 +288,86 @@ class FlightSurface:
             ((P,) response over the periods that count, less ``base``; (P, L) its derivative by every spend, where a
             curve is infinitely steep that of a point close by).
         """
-        padded = self._padded(spends)
-        values, slopes = -self.base, np.zeros_like(spends)
-        part = 1.0 / len(self.members)
-        for lines in self.members:
-            for p, line in enumerate(lines):
-                if line.curve.coef == 0:
-                    continue
-                z = line.offset + line.carried(padded[p])
-                response = line.response(z)
-                values[p] += part * response[: self.counted].sum()
-                steepness = line.slope(z, response)
-                steepness[self.counted :] = 0.0
-                slopes[p] += part * line.carried_back(steepness)[: self.n_periods]
+        numbers, adstocked = self._numbers, self.adstocked(spends)
+        saturated = self._saturated(adstocked)
+        values = self.value_of(numbers.coef * saturated) - self.base
+        floored = np.maximum(adstocked, numbers.floor)
+        steepness = numbers.coef * derivative_of(
+            np.maximum(saturated, numbers.at_floor), floored, numbers.alpha, numbers.inflexion
+        )
+        steepness[:, :, self.counted :] = 0.0
+        back = self._carried(np.ascontiguousarray(steepness[:, :, ::-1]))[:, :, ::-1]
+        slopes = back[:, :, : self.n_periods].sum(axis=0) / len(self.candidates)
         return values, slopes * self.ground.rate
 
     def marginal(self, spends: FloatArray) -> FloatArray:
         """(P, L) what one more unit of money in each period brings, tail included where it counts."""
         return self.value_and_slopes(np.asarray(spends, dtype=np.float64))[1]
 
-    def _exposures(self, spends: FloatArray) -> FloatArray:
-        values = np.asarray(spends, dtype=np.float64)
-        if values.shape != self.ground.rate.shape:
-            raise ShapeError(f"spends have shape {values.shape}, expected {self.ground.rate.shape}")
-        if not (np.isfinite(values) & (values >= 0)).all():
-            raise RangeError("planned spends must be numbers >= 0")
-        return self._padded(values)
+    @cached_property
+    def _numbers(self) -> _Numbers:
+        return _Numbers.of(self.curves)
 
-    def _padded(self, spends: FloatArray) -> FloatArray:
-        exposure = np.zeros((len(spends), self.n_periods + self.n_tail))
-        exposure[:, : self.n_periods] = self.ground.rate * spends
-        return exposure
+    def _saturated(self, adstocked: FloatArray) -> FloatArray:
+        out = np.zeros_like(adstocked)
+        for z, saturated, own in zip(adstocked, out, self.curves, strict=True):
+            for p, curve in enumerate(own):
+                if curve.coef != 0:
+                    _kernels.hill_series(z[p], curve.alpha, curve.inflexion, saturated[p])
+        return out
+
+    def _carried(self, exposure: FloatArray) -> FloatArray:
+        """(N, P, L + D) adstock of as many series that begin with the horizon."""
+        out = np.zeros(exposure.shape)
+        for n, own in enumerate(self.curves):
+            for p, curve in enumerate(own):
+                if curve.coef == 0:
+                    continue
+                series = exposure[n, p]
+                if curve.adstock is Adstock.GEOMETRIC:
+                    _kernels.geometric(series, curve.adstock_parameters[0], out[n, p])
+                else:
+                    _kernels.convolve(series, self.weights[n, p], out[n, p])
+        return out
 
 
-def _line(ground: Ground, p: int, curve: ChannelCurve, n_tail: int) -> Line:
-    """A channel of one model, its past already carried over."""
-    horizon, n_table = ground.horizon, ground.problem.n_periods
-    end = horizon.stop + n_tail
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """Parameters of all curves, (N, P, 1) each."""
+
+    coef: FloatArray
+    alpha: FloatArray
+    inflexion: FloatArray
+    floor: FloatArray  # adstocked exposure below which a curve counts as no steeper
+    at_floor: FloatArray  # its saturation there
+
+    @classmethod
+    def of(cls, curves: Sequence[Sequence[ChannelCurve]]) -> Self:
+        def table(values: list[list[float]]) -> FloatArray:
+            return np.array(values)[:, :, np.newaxis]
+
+        coef, alpha, inflexion = (
+            table([[getattr(c, name) for c in own] for own in curves])
+            for name in ("coef", "alpha", "inflexion")
+        )
+        floor = np.where(alpha < 1, STEEPEST * inflexion, 0.0)
+        at_floor = table(
+            [
+                [
+                    float(hill(np.array([z]), c.alpha, c.inflexion)[0])
+                    for z, c in zip(floors, own, strict=True)
+                ]
+                for floors, own in zip(floor[:, :, 0], curves, strict=True)
+            ]
+        )
+        return cls(coef, alpha, inflexion, floor, at_floor)
+
+
+def _offset(ground: Ground, p: int, curve: ChannelCurve, n_periods: int) -> FloatArray:
+    """(n_periods,) adstocked exposure of one channel from the horizon's first period on, without the plan."""
+    exposure = np.zeros(ground.horizon.start + n_periods)
     # Periods of the data behind the horizon keep their exposures; behind the data there are none.
-    exposure = np.zeros(end)
-    known = ground.exposure[p, :end]
+    known = ground.exposure[p, : len(exposure)]
     exposure[: len(known)] = known
-    carried = adstock.carry(curve.adstock, exposure, curve.adstock_parameters, n_table)
-    n = horizon.n_periods + n_tail
-    lagged = np.empty(0)
-    if curve.adstock is not Adstock.GEOMETRIC:
-        lagged = adstock.lag_weights(curve.adstock, curve.adstock_parameters, n_table, n)
-    return Line(curve, read_only(carried[horizon.start :]), lagged)
+    carried = adstock.carry(curve.adstock, exposure, curve.adstock_parameters, ground.problem.n_periods)
+    return carried[ground.horizon.start :]

@@ -68,10 +68,15 @@ def hill_derivative(exposure: FloatArray, alpha: float, inflexion: float) -> Flo
     return derivative_of(hill(exposure, alpha, inflexion), exposure, alpha, inflexion)
 
 
-def derivative_of(saturated: FloatArray, exposure: FloatArray, alpha: float, inflexion: float) -> FloatArray:
-    """``hill_derivative`` where hill(exposure) is known already."""
+def derivative_of(
+    saturated: FloatArray, exposure: FloatArray, alpha: FloatArray | float, inflexion: FloatArray | float
+) -> FloatArray:
+    """``hill_derivative`` where hill(exposure) is known already; parameters may be arrays that broadcast."""
     z = np.asarray(exposure, dtype=np.float64)
-    at_zero = 1.0 / inflexion if alpha == 1.0 else (0.0 if alpha > 1.0 else np.inf)
-    safe = np.where(z > 0, z, 1.0)
-    slope: FloatArray = np.where(z > 0, alpha * saturated * (1.0 - saturated) / safe, at_zero)
-    return slope
+    slope: FloatArray = alpha * saturated * (1.0 - saturated) / np.where(z > 0, z, 1.0)
+    if (z > 0).all():
+        return slope
+    at_zero = np.where(
+        np.equal(alpha, 1.0), np.divide(1.0, inflexion), np.where(np.greater(alpha, 1.0), 0.0, np.inf)
+    )
+    return np.where(z > 0, slope, at_zero)
