@@ -18,6 +18,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+# error_model: division by zero gives what IEEE says. Python's way, an exception, is a branch in every loop that
+# divides, and keeps the compiler from working on several elements at once.
+kernel = njit(cache=True, nogil=True, error_model="numpy")
+
 GEOMETRIC, WEIBULL_CDF, WEIBULL_PDF = 0, 1, 2
 NON_NEGATIVE, UNCONSTRAINED, NO_INTERCEPT = 0, 1, 2
 OK, MAX_SWEEPS, ALL_MEDIA_ZERO = 0, 1, 2
@@ -53,7 +57,7 @@ N_LOSSES = 10
 # ---------------------------------------------------------------------------------------------------------- adstock
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def geometric(x, theta, out):
     carried = 0.0
     for t in range(x.shape[0]):
@@ -61,13 +65,39 @@ def geometric(x, theta, out):
         out[t] = carried
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def geometric_in_window(x, theta, start, stop, out):
+    """``geometric`` of four series at once, cut to rows [start, stop); theta and the series' first rows have 4 entries.
+
+    Each value waits for the one before it: alone, a series leaves the processor idle three quarters of the time.
+    """
+    x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+    out0, out1, out2, out3 = out[0], out[1], out[2], out[3]
+    theta0, theta1, theta2, theta3 = theta[0], theta[1], theta[2], theta[3]
+    carried0 = carried1 = carried2 = carried3 = 0.0
+    for t in range(start):
+        carried0 = x0[t] + theta0 * carried0
+        carried1 = x1[t] + theta1 * carried1
+        carried2 = x2[t] + theta2 * carried2
+        carried3 = x3[t] + theta3 * carried3
+    for t in range(start, stop):
+        carried0 = x0[t] + theta0 * carried0
+        carried1 = x1[t] + theta1 * carried1
+        carried2 = x2[t] + theta2 * carried2
+        carried3 = x3[t] + theta3 * carried3
+        out0[t - start] = carried0
+        out1[t - start] = carried1
+        out2[t - start] = carried2
+        out3[t - start] = carried3
+
+
+@kernel
 def weibull_scale_in_periods(n, scale):
     # Type-7 quantile of 1..n, rounded half to even as R and numpy do.
     return np.round(1.0 + (n - 1) * scale)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def weibull_weights(kind, n, shape, scale, out):
     """Weight of an exposure 0, 1, .. n - 1 periods after it."""
     for k in range(n):
@@ -98,7 +128,7 @@ def weibull_weights(kind, n, shape, scale, out):
             out[k] = (out[k] - low) / (high - low)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def convolve(x, weights, out):
     n = x.shape[0]
     for t in range(n):
@@ -109,7 +139,7 @@ def convolve(x, weights, out):
                 out[t + k] += weights[k] * x[t]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def adstock_in_series(kind, x, n_series, first, second, weights, out):
     """Adstock of x, a piece of a series of n_series periods (Weibull scales are shares of its length), into ``out``.
 
@@ -123,7 +153,7 @@ def adstock_in_series(kind, x, n_series, first, second, weights, out):
     return weights[0]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def adstock(kind, x, first, second, weights, out):
     """Adstock of one whole series into ``out``; returns the weight of the exposure's own period."""
     return adstock_in_series(kind, x, x.shape[0], first, second, weights, out)
@@ -132,7 +162,7 @@ def adstock(kind, x, first, second, weights, out):
 # ------------------------------------------------------------------------------------------------------- saturation
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hill(z, alpha, inflexion):
     """z^alpha / (z^alpha + inflexion^alpha), written so that neither end overflows."""
     if z <= 0.0:
@@ -140,24 +170,105 @@ def hill(z, alpha, inflexion):
     return 1.0 / (1.0 + (inflexion / z) ** alpha)
 
 
-@njit(cache=True, nogil=True)
-def hill_series(z, alpha, inflexion, out):
+# Natural logarithm and exponential as polynomials, after FreeBSD's e_log.c and e_exp.c: to about one unit in the last
+# place, without branches and without calls, so that the compiler works on 4 or 8 elements at a time (the library's pow
+# is half of all time otherwise), and with the same bits on every machine, which libraries do not promise.
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+LOG_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
+LOG_ODD = (
+    6.666666666666735130e-01,
+    2.857142874366239149e-01,
+    1.818357216161805012e-01,
+    1.479819860511658591e-01,
+)
+EXP = (
+    1.66666666666666019037e-01,
+    -2.77777777770155933842e-03,
+    6.61375632143793436117e-05,
+    -1.65339022054652515390e-06,
+    4.13813679705723846039e-08,
+)
+MANTISSA_BITS = np.uint64(52)
+EXPONENT_BIAS = np.uint64(1023)
+ONE = np.uint64(1023 << 52)
+# Bits of sqrt(1/2) less those of 1, so that mantissas come to lie in [sqrt(1/2), sqrt(2)).
+TO_SQRT_HALF = np.uint64((0x3FE6A09E667F3BCD - (1023 << 52)) % (1 << 64))
+# A whole number below 2^52 laid into the mantissa of 2^52 is that number plus 2^52.
+TWO_52, BITS_OF_TWO_52 = 4503599627370496.0, np.uint64(0x4330000000000000)
+# Adding it rounds to a whole number, which then stands in the lowest bits.
+ROUNDER = 6755399441055744.0
+# exp of more is beyond what the sum with 1 can tell from 0 or infinity.
+LARGEST_POWER = 700.0
+
+
+@kernel
+def split_exponents(bits, mantissas, exponents):
+    """x = 2^k m with m in [sqrt(1/2), sqrt(2)), all as bits: of m, and of k + 1023 + 2^52 as a double."""
+    for t in range(bits.shape[0]):
+        k = (bits[t] - TO_SQRT_HALF) >> MANTISSA_BITS
+        mantissas[t] = bits[t] - (k << MANTISSA_BITS) + ONE
+        exponents[t] = k | BITS_OF_TWO_52
+
+
+@kernel
+def powers(alpha, mantissas, exponents):
+    """x^alpha = 2^k r of x as ``split_exponents`` left it: r into mantissas, ROUNDER + k into exponents."""
+    for t in range(mantissas.shape[0]):
+        f = mantissas[t] - 1.0
+        s = f / (2.0 + f)
+        z = s * s
+        w = z * z
+        even = w * (LOG_EVEN[0] + w * (LOG_EVEN[1] + w * LOG_EVEN[2]))
+        odd = z * (LOG_ODD[0] + w * (LOG_ODD[1] + w * (LOG_ODD[2] + w * LOG_ODD[3])))
+        half = 0.5 * f * f
+        k = exponents[t] - (TWO_52 + 1023.0)
+        log = s * (half + (even + odd)) + k * LN2_LOW - half + f + k * LN2_HIGH
+
+        y = alpha * log
+        y = -LARGEST_POWER if y < -LARGEST_POWER else y  # noqa: FURB136 - min and max are not done in vectors
+        y = LARGEST_POWER if y > LARGEST_POWER else y  # noqa: FURB136
+        rounded = y * 1.44269504088896338700 + ROUNDER
+        exponents[t] = rounded
+        k = rounded - ROUNDER
+        high, low = y - k * LN2_HIGH, k * LN2_LOW
+        r = high - low
+        q = r * r
+        c = r - q * (EXP[0] + q * (EXP[1] + q * (EXP[2] + q * (EXP[3] + q * EXP[4]))))
+        mantissas[t] = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
+
+
+@kernel
+def hill_series(z, alpha, inflexion, work, out):
+    """``hill`` of a whole series; work (2, n) is overwritten. Agrees with it to a few units in the last place."""
+    mantissas, exponents = work[0], work[1]
+    bits = exponents.view(np.uint64)
     for t in range(z.shape[0]):
-        out[t] = hill(z[t], alpha, inflexion)
+        out[t] = inflexion / z[t]
+    split_exponents(out.view(np.uint64), mantissas.view(np.uint64), bits)
+    powers(alpha, mantissas, exponents)
+    for t in range(z.shape[0]):
+        bits[t] = (bits[t] + EXPONENT_BIAS) << MANTISSA_BITS
+    for t in range(z.shape[0]):
+        share = 1.0 / (1.0 + mantissas[t] * exponents[t])
+        out[t] = share if z[t] > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def largest(z):
-    top = 0.0
-    for t in range(z.shape[0]):
-        top = max(top, z[t])
-    return top
+    n = z.shape[0]
+    top0 = top1 = top2 = top3 = 0.0
+    for t in range(0, n - 3, 4):
+        top0, top1 = max(top0, z[t]), max(top1, z[t + 1])
+        top2, top3 = max(top2, z[t + 2]), max(top3, z[t + 3])
+    for t in range(n // 4 * 4, n):
+        top0 = max(top0, z[t])
+    return max(top0, top1, top2, top3)
 
 
 # ------------------------------------------------------------------------------------------------------------ ridge
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def moments(x, y, n, mean, scale):
     """Mean and standard deviation (divisor n) of each column over the first n rows; scale 0 marks a constant column.
 
@@ -167,12 +278,22 @@ def moments(x, y, n, mean, scale):
     for j in range(k):
         mean[j] = 0.0
         scale[j] = 0.0
-    for t in range(n):
+    in_fours = n // 4 * 4
+    for t in range(0, in_fours, 4):
+        x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
+        for j in range(k):
+            mean[j] += (x0[j] + x1[j]) + (x2[j] + x3[j])
+    for t in range(in_fours, n):
         for j in range(k):
             mean[j] += x[t, j]
     for j in range(k):
         mean[j] /= n
-    for t in range(n):
+    for t in range(0, in_fours, 4):
+        x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
+        for j in range(k):
+            d0, d1, d2, d3 = x0[j] - mean[j], x1[j] - mean[j], x2[j] - mean[j], x3[j] - mean[j]
+            scale[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+    for t in range(in_fours, n):
         for j in range(k):
             d = x[t, j] - mean[j]
             scale[j] += d * d
@@ -200,42 +321,69 @@ def moments(x, y, n, mean, scale):
     return y_mean, math.sqrt(y_var / n)
 
 
-@njit(cache=True, nogil=True)
-def gram(x, n, mean, scale, row, out):
-    """Correlation matrix of the columns over the first n rows (zeros for constant columns)."""
+@kernel
+def rows_in_fours(n):
+    """n rounded up to a multiple of 4. Sums over rows take four at a time, in a fixed order: one row at a time a sum
+    waits for the one before it.
+    """
+    return (n + 3) // 4 * 4
+
+
+@kernel
+def standardise(x, n, mean, scale, z):
+    """(x - mean) / scale of the first n rows into z, rows up to ``rows_in_fours(n)`` and constant columns 0."""
     k = x.shape[1]
+    unit = np.empty(k)
+    for j in range(k):
+        unit[j] = 1.0 / scale[j] if scale[j] > 0.0 else 0.0
+    for t in range(n):
+        row, source = z[t], x[t]
+        for j in range(k):
+            row[j] = (source[j] - mean[j]) * unit[j]
+    for t in range(n, rows_in_fours(n)):
+        z[t] = 0.0
+
+
+@kernel
+def gram(z, n, out):
+    """Z'Z / n of n standardised rows: the correlation matrix of the columns."""
+    k = z.shape[1]
     for i in range(k):
         for j in range(k):
             out[i, j] = 0.0
-    for t in range(n):
-        for j in range(k):
-            row[j] = (x[t, j] - mean[j]) / scale[j] if scale[j] > 0.0 else 0.0
+    for t in range(0, rows_in_fours(n), 4):
+        z0, z1, z2, z3 = z[t], z[t + 1], z[t + 2], z[t + 3]
         for i in range(k):
-            z = row[i]
-            if z != 0.0:
-                for j in range(i, k):
-                    out[i, j] += z * row[j]
+            a0, a1, a2, a3, row = z0[i], z1[i], z2[i], z3[i], out[i]
+            # The whole row, though it is symmetric: half of it is slower than all of it in vectors.
+            for j in range(k):
+                row[j] += (a0 * z0[j] + a1 * z1[j]) + (a2 * z2[j] + a3 * z3[j])
     for i in range(k):
-        for j in range(i, k):
+        for j in range(k):
             out[i, j] /= n
-            out[j, i] = out[i, j]
 
 
-@njit(cache=True, nogil=True)
-def correlations(x, y, n, mean, scale, y_mean, out):
-    """mean of standardised column times centred y, in y's unit."""
-    k = x.shape[1]
+@kernel
+def correlations(z, y, n, y_mean, out):
+    """Z'(y - mean) / n of n standardised rows, in y's unit."""
+    k = z.shape[1]
     for j in range(k):
         out[j] = 0.0
-    for t in range(n):
+    in_fours = n // 4 * 4
+    for t in range(0, in_fours, 4):
+        z0, z1, z2, z3 = z[t], z[t + 1], z[t + 2], z[t + 3]
+        r0, r1, r2, r3 = y[t] - y_mean, y[t + 1] - y_mean, y[t + 2] - y_mean, y[t + 3] - y_mean
+        for j in range(k):
+            out[j] += (z0[j] * r0 + z1[j] * r1) + (z2[j] * r2 + z3[j] * r3)
+    for t in range(in_fours, n):
         r = y[t] - y_mean
         for j in range(k):
-            out[j] += (x[t, j] - mean[j]) * r
+            out[j] += z[t, j] * r
     for j in range(k):
-        out[j] = out[j] / scale[j] / n if scale[j] > 0.0 else 0.0
+        out[j] /= n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def update(j, quadratic, penalty, low, high, products, gradient, coef):
     """One coordinate step of the bounded ridge; returns quadratic[j] * step^2, what glmnet's stopping rule looks at."""
     target = (gradient[j] + quadratic[j] * coef[j]) / (quadratic[j] + penalty[j])
@@ -249,7 +397,7 @@ def update(j, quadratic, penalty, low, high, products, gradient, coef):
     return quadratic[j] * step * step
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def coordinate_descent(quadratic, penalty, low, high, products, gradient, active, coef):
     """glmnet's coordinate descent from zero, stopping where glmnet stops. Returns OK or MAX_SWEEPS.
 
@@ -286,7 +434,7 @@ def coordinate_descent(quadratic, penalty, low, high, products, gradient, active
     return MAX_SWEEPS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def slopes(penalty, products, right, coef, slope):
     """right - (products + penalty) coef: the downward slope of the objective along each coordinate."""
     for j in range(coef.shape[0]):
@@ -296,7 +444,7 @@ def slopes(penalty, products, right, coef, slope):
         slope[j] = s
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def newton_step(is_free, penalty, products, slope, factor, step):
     """Solve (products + penalty) step = slope for the free coordinates, by Cholesky; 0 elsewhere.
 
@@ -336,7 +484,7 @@ def newton_step(is_free, penalty, products, slope, factor, step):
             step[j] = s / factor[j, j]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def step_to_first_bound(is_free, step, low, high, coef):
     """Add the step, or as much of it as the bounds allow; who is stopped stays there. Returns whether one was."""
     length, first = 1.0, -1
@@ -356,7 +504,7 @@ def step_to_first_bound(is_free, step, low, high, coef):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def free_the_steepest(quadratic, low, high, slope, flat, is_free, coef):
     """Let go the bound that holds the objective back most. Returns whether any does."""
     steepest, which = flat, -1
@@ -370,7 +518,7 @@ def free_the_steepest(quadratic, low, high, slope, flat, is_free, coef):
     return which >= 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def descend_exactly(quadratic, penalty, low, high, products, gradient, coef):
     """The very minimum of the bounded ridge, by an active set. Returns OK, or MAX_SWEEPS if rounding made it cycle.
 
@@ -401,7 +549,7 @@ def descend_exactly(quadratic, penalty, low, high, products, gradient, coef):
     return MAX_SWEEPS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def solve_standardised(
     solver,
     with_intercept,
@@ -462,7 +610,7 @@ def solve_standardised(
     return intercept, status
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def solve_with_intercept_rule(
     solver,
     intercept_rule,
@@ -499,7 +647,7 @@ def solve_with_intercept_rule(
     return intercept, status, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def bound_trend(x, n, trend_column, lower, upper):
     """Robyn's exception: a trend that sums to a negative value over the training rows has coefficient in [-1, 0]."""
     if trend_column < 0:
@@ -511,7 +659,7 @@ def bound_trend(x, n, trend_column, lower, upper):
     upper[trend_column] = 0.0 if total < 0.0 else 1.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def refit_batch(
     x,
     outcomes,
@@ -529,17 +677,19 @@ def refit_batch(
 ):
     """The same rows fitted to many outcomes: coefs (B, K), intercepts (B,), statuses (B,) are filled."""
     k = x.shape[1]
-    mean, scale, row = np.empty(k), np.empty(k), np.empty(k)
+    mean, scale, nothing = np.empty(k), np.empty(k), np.empty(0)
+    z = np.empty((rows_in_fours(n), k))
     covariance, products = np.empty((k, k)), np.empty((k, k))
     correlation, work = np.empty(k), np.empty((5, k))
     active = np.empty(k, dtype=np.int64)
     low, high = lower.copy(), upper.copy()
     bound_trend(x, n, trend_column, low, high)
     moments(x, outcomes[0], n, mean, scale)
-    gram(x, n, mean, scale, row, covariance)
+    standardise(x, n, mean, scale, z)
+    gram(z, n, covariance)
     for b in range(outcomes.shape[0]):
-        y_mean, y_sd = moments(x[:n, :0], outcomes[b], n, row, row)
-        correlations(x, outcomes[b], n, mean, scale, y_mean, correlation)
+        y_mean, y_sd = moments(x[:n, :0], outcomes[b], n, nothing, nothing)
+        correlations(z, outcomes[b], n, y_mean, correlation)
         intercepts[b], statuses[b], _ = solve_with_intercept_rule(
             solver, intercept_rule, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty,
             penalty, low, high, work, products, active, coefs[b],
@@ -549,7 +699,7 @@ def refit_batch(
 # ---------------------------------------------------------------------------------------------------------- metrics
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fit_of_part(y, fitted, first, last, n_train, n_columns, df_intercept):
     """(NRMSE, adjusted R2) over rows first..last-1; NaN for an empty part.
 
@@ -577,7 +727,7 @@ def fit_of_part(y, fitted, first, last, n_train, n_columns, df_intercept):
     return nrmse, 1.0 - sse / sst * (n_train - df_intercept) / freedom
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fit_of_parts(y, fitted, n_train, n_val, n_columns, df_intercept, loss):
     """NRMSE and adjusted R2 of training, validation and test rows, and the NRMSE that the search minimises."""
     n_window = y.shape[0]
@@ -594,21 +744,34 @@ def fit_of_parts(y, fitted, n_train, n_val, n_columns, df_intercept, loss):
     loss[NRMSE] = loss[NRMSE_VAL] if n_val > 0 else loss[NRMSE_TRAIN]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def take_apart(x, coef, intercept, contribution, fitted):
     """contribution (K,): sum of each column's part over the rows; fitted (W,): intercept plus all parts of a row."""
-    for j in range(coef.shape[0]):
+    n, k = x.shape
+    for j in range(k):
         contribution[j] = 0.0
-    for t in range(x.shape[0]):
-        prediction = intercept
-        for j in range(coef.shape[0]):
+    in_fours = n // 4 * 4
+    for t in range(0, in_fours, 4):
+        x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
+        fitted0 = fitted1 = fitted2 = fitted3 = intercept
+        for j in range(k):
+            b = coef[j]
+            part0, part1, part2, part3 = x0[j] * b, x1[j] * b, x2[j] * b, x3[j] * b
+            contribution[j] += (part0 + part1) + (part2 + part3)
+            fitted0 += part0
+            fitted1 += part1
+            fitted2 += part2
+            fitted3 += part3
+        fitted[t], fitted[t + 1], fitted[t + 2], fitted[t + 3] = fitted0, fitted1, fitted2, fitted3
+    for t in range(in_fours, n):
+        fitted[t] = intercept
+        for j in range(k):
             part = x[t, j] * coef[j]
             contribution[j] += part
-            prediction += part
-        fitted[t] = prediction
+            fitted[t] += part
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decomp_rssd(contribution, first_paid, n_paid, spend_share, zero_penalty, effect_share):
     """Root of summed squared (effect share - spend share); infinite when no paid channel has any effect."""
     total = 0.0
@@ -647,7 +810,7 @@ class Reference(NamedTuple):
 LARGEST_CHANGE = 10.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def roas_change(contribution, first_paid, n_paid, reference):
     """Mean square over paid media of the change of contribution per spend, in units of each channel's scale."""
     squares = 0.0
@@ -657,7 +820,7 @@ def roas_change(contribution, first_paid, n_paid, reference):
     return squares / n_paid
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def distance_to_reference(contribution, intercept, first_paid, n_paid, reference):
     """M + Q / (1 - new periods / W), see ``types.ReferenceShares``; infinite where contributions sum to 0.
 
@@ -702,7 +865,7 @@ class Studies(NamedTuple):
     is_series_of_its_own: bool
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def predict_studies(
     kind, design, first_media, start, media, coef, x, inflexion, adstocked, studies, weights, own, predicted
 ):
@@ -733,7 +896,7 @@ def predict_studies(
         predicted[s] = total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def study_error(predicted, studies):
     """Weighted mean of |predicted - estimate| / |estimate|; 0 without studies."""
     error = 0.0
@@ -746,25 +909,44 @@ def study_error(predicted, studies):
 # --------------------------------------------------------------------------------------------------------- candidate
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def transform_media(
-    kind, design, first_media, start, stop, media, weights, series, x, inflexion, adstocked, own_weight
+    kind,
+    design,
+    first_media,
+    start,
+    stop,
+    media,
+    weights,
+    series,
+    work,
+    saturated,
+    x,
+    inflexion,
+    adstocked,
+    own_weight,
 ):
     """Adstock on all rows, cut to the window, Hill; into the media columns of x.
 
     media (M, 4) holds alpha, gamma, then theta or (shape, scale). design (K, T) is the raw table by column.
     """
-    n_window = stop - start
-    for m in range(media.shape[0]):
+    n_window, n_media = stop - start, media.shape[0]
+    at_once = n_media // 4 * 4 if kind == GEOMETRIC else 0
+    for m in range(0, at_once, 4):
+        raw = design[first_media + m : first_media + m + 4]
+        geometric_in_window(raw, media[m : m + 4, 2], start, stop, adstocked[m : m + 4])
+        own_weight[m : m + 4] = 1.0
+    for m in range(at_once, n_media):
         own_weight[m] = adstock(kind, design[first_media + m], media[m, 2], media[m, 3], weights, series)
-        window = series[start:stop]
-        inflexion[m] = media[m, 1] * largest(window)
+        adstocked[m] = series[start:stop]
+    for m in range(n_media):
+        inflexion[m] = media[m, 1] * largest(adstocked[m])
+        hill_series(adstocked[m], media[m, 0], inflexion[m], work, saturated)
         for t in range(n_window):
-            adstocked[m, t] = window[t]
-            x[t, first_media + m] = hill(window[t], media[m, 0], inflexion[m])
+            x[t, first_media + m] = saturated[t]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def evaluate_batch(
     kind,
     solver,
@@ -806,14 +988,18 @@ def evaluate_batch(
     for j in range(first_media):
         for t in range(n_window):
             x[t, j] = design[j, start + t]
-    mean, scale, row = np.empty(k), np.empty(k), np.empty(k)
+    mean, scale, z = np.empty(k), np.empty(k), np.empty((rows_in_fours(n_window), k))
     covariance, products = np.empty((k, k)), np.empty((k, k))
     correlation, work = np.empty(k), np.empty((5, k))
     active = np.empty(k, dtype=np.int64)
     low, high = lower.copy(), upper.copy()
     weights, series, fitted = np.empty(n_rows), np.empty(n_rows), np.empty(n_window)
     inflexion, own_weight = np.empty(n_media), np.empty(n_media)
-    adstocked = np.empty((n_media, n_window))
+    adstocked, saturated, hill_work = (
+        np.empty((n_media, n_window)),
+        np.empty(n_window),
+        np.empty((2, n_window)),
+    )
     own, predicted = np.empty(n_window), np.empty(studies.estimate.shape[0])
 
     for c in range(media.shape[0]):
@@ -826,6 +1012,8 @@ def evaluate_batch(
             media[c],
             weights,
             series,
+            hill_work,
+            saturated,
             x,
             inflexion,
             adstocked,
@@ -834,8 +1022,9 @@ def evaluate_batch(
         n = n_train[c]
         bound_trend(x, n, trend_column, low, high)
         y_mean, y_sd = moments(x, y, n, mean, scale)
-        gram(x, n, mean, scale, row, covariance)
-        correlations(x, y, n, mean, scale, y_mean, correlation)
+        standardise(x, n, mean, scale, z)
+        gram(z, n, covariance)
+        correlations(z, y, n, y_mean, correlation)
         intercept, status, df_intercept = solve_with_intercept_rule(
             solver, intercept_rule, mean, scale, y_mean, y_sd, covariance, correlation, ridge_penalty[c],
             penalty[c], low, high, work, products, active, coefs[c],

@@ -77,11 +77,12 @@ def fit_bounded_ridge(
     _check_box(lower, upper)
     _check_penalties(penalty, factors)
     n, k = x.shape
-    mean, scale, row = np.empty(k), np.empty(k), np.empty(k)
+    mean, scale, z = np.empty(k), np.empty(k), np.empty((_kernels.rows_in_fours(n), k))
     covariance, correlation, coefs = np.empty((k, k)), np.empty(k), np.empty(k)
     y_mean, y_sd = _kernels.moments(x, y, n, mean, scale)
-    _kernels.gram(x, n, mean, scale, row, covariance)
-    _kernels.correlations(x, y, n, mean, scale, y_mean, correlation)
+    _kernels.standardise(x, n, mean, scale, z)
+    _kernels.gram(z, n, covariance)
+    _kernels.correlations(z, y, n, y_mean, correlation)
     b0, status, df_intercept = _kernels.solve_with_intercept_rule(
         SOLVER_CODES[Solver(solver)], INTERCEPT_CODES[InterceptRule(intercept)],
         mean, scale, y_mean, y_sd, covariance, correlation, float(penalty), factors, lower, upper,

@@ -49,7 +49,7 @@ def hill(exposure: FloatArray, alpha: float, inflexion: float) -> FloatArray:
     _check(alpha, inflexion)
     z = np.ascontiguousarray(exposure, dtype=np.float64)
     out = np.empty(z.size)
-    _kernels.hill_series(z.reshape(-1), alpha, inflexion, out)
+    _kernels.hill_series(z.reshape(-1), alpha, inflexion, np.empty((2, z.size)), out)
     return out.reshape(z.shape)
 
 

@@ -32,6 +32,8 @@ def transform_media(problem: ModelProblem, hyperparameters: FloatArray) -> Media
         parameters,
         np.empty(problem.n_periods),
         np.empty(problem.n_periods),
+        np.empty((2, w)),
+        np.empty(w),
         x,
         inflexion,
         adstocked,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmm_core import adstock
+from mmm_core import _kernels, adstock
 from mmm_core.errors import RangeError, ShapeError
 from mmm_core.types import Adstock
 from tests.reference import candidate as slow
@@ -203,3 +203,13 @@ class TestBeyondTheTable:
         for kind in (Adstock.WEIBULL_CDF, Adstock.WEIBULL_PDF):
             assert adstock.lag_weights(kind, parameters, 10, 30).tolist() == [1.0] + [0.0] * 29
             assert adstock.memory(kind, parameters, 10) == 0
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 50), (7, 50), (7, 8)])
+def test_four_series_at_once_are_each_of_them_alone(start, stop):
+    rng = np.random.default_rng(3)
+    x, theta = rng.gamma(1.0, 5.0, (4, 50)), rng.uniform(0, 0.95, 4)
+    out = np.empty((4, stop - start))
+    _kernels.geometric_in_window(x, theta, start, stop, out)
+    alone = np.array([adstock.apply(Adstock.GEOMETRIC, x[i], (theta[i],)) for i in range(4)])
+    np.testing.assert_array_equal(out, alone[:, start:stop])

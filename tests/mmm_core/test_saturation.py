@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mmm_core import _kernels
 from mmm_core.errors import RangeError
 from mmm_core.saturation import hill, hill_derivative, inflexion
 from tests.reference import candidate as slow
@@ -76,3 +79,22 @@ def test_refuses_an_inflexion_that_is_not_positive(half):
 def test_refuses_a_gamma_outside_its_range(gamma):
     with pytest.raises(RangeError, match="gamma"):
         inflexion(np.ones(2), gamma)
+
+
+@given(
+    alpha=st.floats(0.01, 10.0),
+    inflexion=st.floats(1e-9, 1e9),
+    z=st.lists(st.one_of(st.just(0.0), st.floats(1e-12, 1e12)), min_size=1, max_size=20),
+)
+def test_the_curve_of_a_series_is_that_of_its_values(alpha, inflexion, z):
+    """The kernel for a series has logarithm and exponential of its own; the one for a value has the library's."""
+    expected = [_kernels.hill(value, alpha, inflexion) for value in z]
+    # The error of a power grows with its exponent, which is at most alpha * log(1e21).
+    np.testing.assert_allclose(hill(np.array(z), alpha, inflexion), expected, rtol=2e-13, atol=1e-300)
+
+
+def test_the_curve_of_a_series_that_is_nothing_but_zeros_is_zero():
+    assert (hill(np.zeros(5), 0.5, 1.0) == 0).all()
+    out = np.empty(3)
+    _kernels.hill_series(np.array([0.0, 0.0, 1.0]), 0.7, 0.0, np.empty((2, 3)), out)
+    np.testing.assert_array_equal(out, [0.0, 0.0, 1.0])
