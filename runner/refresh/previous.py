@@ -16,7 +16,7 @@ from runner.model_files import read_model
 from runner.problem import cost_per_exposure
 from runner.run_folder import RunFolder
 from runner.seeds import Branch, seed_at
-from runner.spec import ChannelSpec, ExperimentSpec, PreviousChannel, PreviousComponent, PreviousSpec
+from runner.spec import ChannelSpec, ExperimentSpec, PreviousComponent, PreviousMedium, PreviousSpec
 
 # Refits for the standard errors of a run that has none.
 REFITS, LEVEL = 200, 0.9
@@ -84,18 +84,6 @@ def describe(
     brought = {"intercept": model.intercept * problem.n_window}
     brought |= dict(zip(problem.columns, totals.tolist(), strict=True))
     coefs = {"intercept": model.intercept, **dict(zip(problem.columns, model.coefs.tolist(), strict=True))}
-    curves = channel_curves(problem, model)
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    channels = {}
-    for channel, curve, spend in zip(spec.channels, curves, problem.total_spend, strict=False):
-        lower, upper = ends.get(channel.name, (None, None))
-        error = None if lower is None or upper is None else (upper - lower) / (2 * z * float(spend))
-        channels[channel.name] = PreviousChannel(
-            spend=float(spend),
-            rate=_rate(panel, problem, channel),
-            inflexion=curve.inflexion,
-            standard_error=error,
-        )
     names = problem.hyperparameter_names
     return PreviousSpec(
         start=_day(problem, problem.start),
@@ -106,8 +94,32 @@ def describe(
         penalty=model.penalty,
         hyperparameters=dict(zip(names, model.hyperparameters.tolist(), strict=True)),
         components={name: _component(coefs[name], total, ends.get(name)) for name, total in brought.items()},
-        channels=channels,
+        media=_media(spec, panel, problem, model, ends, level),
     )
+
+
+def _media(
+    spec: ExperimentSpec,
+    panel: MediaPanel,
+    problem: ModelProblem,
+    model: FittedModel,
+    ends: Ends,
+    level: float,
+) -> dict[str, PreviousMedium]:
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    inflexions = {curve.channel: curve.inflexion for curve in channel_curves(problem, model)}
+    media = {organic.name: PreviousMedium(inflexion=inflexions[organic.name]) for organic in spec.organic}
+    for channel, total in zip(spec.channels, problem.total_spend, strict=True):
+        spend = float(total)
+        lower, upper = ends.get(channel.name, (None, None))
+        error = None if lower is None or upper is None else (upper - lower) / (2 * z * spend)
+        media[channel.name] = PreviousMedium(
+            inflexion=inflexions[channel.name],
+            rate=_rate(panel, problem, channel),
+            spend=spend,
+            standard_error=error,
+        )
+    return media
 
 
 def _component(coef: float, contribution: float, ends: tuple[float, float] | None) -> PreviousComponent:

@@ -10,7 +10,7 @@ from mmm_core import adstock, saturation
 from mmm_core.errors import UserError
 from mmm_core.types import Adstock, FloatArray, ReferenceShares
 from runner.dataset import MediaPanel
-from runner.spec import ChannelSpec, ExperimentSpec, RefreshSpec
+from runner.spec import ChannelSpec, ExperimentSpec, OrganicSpec, RefreshSpec
 
 # No channel's ROAS is asked to stay closer than this part of itself, or of the mean ROAS, whatever its standard error:
 # one that had no effect, and hardly an error, must be able to find one.
@@ -31,25 +31,24 @@ def hyperparameters_now(spec: ExperimentSpec, refresh: RefreshSpec, n_rows: int)
     return values
 
 
-def modelled_exposure(channel: ChannelSpec, panel: MediaPanel, rate: float) -> FloatArray:
-    """(T,) what enters adstock, at a given cost per exposure."""
-    return panel.numeric[channel.modelled] * rate
-
-
-def contribution_before(
-    spec: ExperimentSpec, refresh: RefreshSpec, panel: MediaPanel, rows: slice, channel: ChannelSpec
+def brought_before(
+    spec: ExperimentSpec,
+    refresh: RefreshSpec,
+    panel: MediaPanel,
+    rows: slice,
+    medium: ChannelSpec | OrganicSpec,
 ) -> float:
-    """What a paid channel brings in some rows if its curve is that of the model before: nothing is fitted.
+    """What a medium brings in some rows if its curve is that of the model before: nothing is fitted.
 
     sum over the rows of coef * hill(adstock(exposure)), cost per exposure and inflexion those of then.
     """
     values = hyperparameters_now(spec, refresh, len(panel.dates))
-    before = refresh.previous.channels[channel.name]
-    exposure = modelled_exposure(channel, panel, before.rate)
-    parameters = tuple(values[f"{channel.name}_{p}"] for p in spec.adstock.parameters)
-    carried = adstock.apply(spec.adstock, exposure, parameters)[rows]
-    response = saturation.hill(carried, values[f"{channel.name}_alpha"], before.inflexion)
-    return refresh.previous.components[channel.name].coef * float(response.sum())
+    before = refresh.previous.media[medium.name]
+    column = medium.modelled if isinstance(medium, ChannelSpec) else medium.column
+    parameters = tuple(values[f"{medium.name}_{p}"] for p in spec.adstock.parameters)
+    carried = adstock.apply(spec.adstock, panel.numeric[column] * before.rate, parameters)[rows]
+    response = saturation.hill(carried, values[f"{medium.name}_alpha"], before.inflexion)
+    return refresh.previous.components[medium.name].coef * float(response.sum())
 
 
 def roas_before(spec: ExperimentSpec, refresh: RefreshSpec, panel: MediaPanel, rows: slice) -> FloatArray:
@@ -57,7 +56,7 @@ def roas_before(spec: ExperimentSpec, refresh: RefreshSpec, panel: MediaPanel, r
     found = []
     for channel in spec.channels:
         spend = float(panel.numeric[channel.spend][rows].sum())
-        brought = contribution_before(spec, refresh, panel, rows, channel)
+        brought = brought_before(spec, refresh, panel, rows, channel)
         found.append(brought / spend if spend > 0 else 0.0)
     return np.array(found)
 
@@ -65,10 +64,10 @@ def roas_before(spec: ExperimentSpec, refresh: RefreshSpec, panel: MediaPanel, r
 def scales(spec: ExperimentSpec, refresh: RefreshSpec) -> FloatArray:
     """(P,) the unit of each channel's change of ROAS: its standard error, but no less than SMALLEST_SCALE says."""
     before = refresh.previous
-    spend = np.array([before.channels[c.name].spend for c in spec.channels])
+    spend = np.array([before.media[c.name].spend or 1.0 for c in spec.channels])
     brought = np.array([before.components[c.name].contribution for c in spec.channels])
     roas, mean = brought / spend, brought.sum() / spend.sum()
-    errors = [before.channels[c.name].standard_error for c in spec.channels]
+    errors = [before.media[c.name].standard_error for c in spec.channels]
     known = np.array([abs(r) if e is None else e for e, r in zip(errors, roas, strict=True)])
     floor = SMALLEST_SCALE * np.maximum(np.abs(roas), abs(mean))
     # Of a model without any effect of paid media nothing is known; one unit of outcome per unit of spend is a scale.
@@ -93,7 +92,7 @@ def reference_shares(
         UserError: a channel that the model before does not know.
     """
     for name in spec.media_names:
-        if name not in refresh.previous.components:
+        if name not in refresh.previous.media:
             raise UserError(
                 f"refresh: the model {refresh.candidate} of {refresh.run} has no channel {name!r}; a refresh keeps the "
                 "channels, run the experiment anew to change them"

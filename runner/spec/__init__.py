@@ -8,7 +8,7 @@ from runner.spec.experiment import DEFAULT_RANGES, ExperimentSpec
 from runner.spec.fields import RESERVED_NAMES, Sign
 from runner.spec.loading import apply_override, decode, load_spec, read_yaml
 from runner.spec.messages import sentence
-from runner.spec.refresh import PreviousChannel, PreviousComponent, PreviousSpec, RefreshSpec
+from runner.spec.refresh import PreviousComponent, PreviousMedium, PreviousSpec, RefreshSpec
 from runner.spec.scenarios import DEFAULT_BOUNDS, HorizonSpec, ScenarioSpec
 from runner.spec.sections import (
     BaselineSpec,
@@ -31,8 +31,8 @@ __all__ = [
     "ExperimentSpec",
     "HorizonSpec",
     "OrganicSpec",
-    "PreviousChannel",
     "PreviousComponent",
+    "PreviousMedium",
     "PreviousSpec",
     "RefreshSpec",
     "ScenarioSpec",

@@ -18,15 +18,16 @@ class PreviousComponent(Strict):
     upper: StrictFloat | None = None
 
 
-class PreviousChannel(Strict):
-    """A paid channel of the model before, all that its curve needs on other weeks.
+class PreviousMedium(Strict):
+    """A medium of the model before, all that its curve needs on other weeks.
 
-    ``rate`` is currency per exposure (1 where the spend is modelled), ``standard_error`` that of outcome per spend.
+    ``rate`` is currency per exposure (1 where spend or an organic column is modelled), ``spend`` that of the window and
+    ``standard_error`` that of outcome per spend; an organic medium has neither.
     """
 
-    spend: StrictFloat = Field(gt=0)
-    rate: StrictFloat = Field(1.0, gt=0)
     inflexion: StrictFloat = Field(ge=0)
+    rate: StrictFloat = Field(1.0, gt=0)
+    spend: StrictFloat | None = Field(None, gt=0)
     standard_error: StrictFloat | None = Field(None, ge=0)
 
 
@@ -41,7 +42,7 @@ class PreviousSpec(Strict):
     penalty: StrictFloat = Field(ge=0)
     hyperparameters: dict[str, StrictFloat]
     components: dict[str, PreviousComponent]
-    channels: dict[str, PreviousChannel]
+    media: dict[str, PreviousMedium]
 
     @model_validator(mode="after")
     def _consistent(self) -> PreviousSpec:
@@ -50,9 +51,9 @@ class PreviousSpec(Strict):
         check_order(self.start, self.end)
         if "intercept" not in self.components:
             raise fail("components: the intercept is missing; add it, with contribution 0 if there is none")
-        for name in self.channels:
+        for name in self.media:
             if name not in self.components:
-                raise fail(f"channels.{name}: has no entry in components; add one")
+                raise fail(f"media.{name}: has no entry in components; add one")
         return self
 
 
