@@ -37,6 +37,8 @@ from runner.model_files import model_record, write_model
 from runner.problem import build_problem, check_panel_rows
 from runner.progress import Progress
 from runner.refits import Uncertainty, intervals_table, refit_models
+from runner.refresh.changes import Change, changes, changes_table
+from runner.refresh.telling import findings_of
 from runner.reports import write_report
 from runner.run_folder import RunFolder
 from runner.scenarios import ScenarioPlans, check_scenarios, solve_scenario
@@ -62,13 +64,16 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What the computing stages hand to the presenting ones; ``evaluated`` candidates are new."""
+    """What the computing stages hand to the presenting ones; ``evaluated`` candidates are new, and a refresh ``moved``
+    what it did.
+    """
 
     evaluated: int
     trials: Sequence[CandidateBatch]
     selection: Selection
     uncertainty: Uncertainty
     plans: Sequence[ScenarioPlans]
+    moved: Sequence[Change] = ()
 
 
 def run_experiment(
@@ -76,6 +81,7 @@ def run_experiment(
     runs: Path,
     *,
     candidates: Candidates | None = None,
+    known: Sequence[Finding] = (),
     tracking_uri: str | None = None,
     progress: Progress,
 ) -> RunFolder:
@@ -83,7 +89,7 @@ def run_experiment(
 
     Args:
         spec: what to do. runs: folder that the run folder is made in.
-        candidates: where they come from; default the spec's search.
+        candidates: where they come from; default the spec's search. known: what was noticed before.
         tracking_uri: MLflow store instead of the spec's. progress: is told how far the run is.
     Raises:
         UserError: the input cannot be used; nothing was written.
@@ -106,7 +112,7 @@ def run_experiment(
                 candidates.check(spec, problem)
                 _start(backend)
                 compiled.result()
-            prepared = Prepared(spec, panel, studies, problem, [*panel.findings, *noticed])
+            prepared = Prepared(spec, panel, studies, problem, [*known, *panel.findings, *noticed])
             folder = _new_folder(prepared, runs)
             held.enter_context(_filling(folder))
             results = _compute(prepared, candidates, backend, folder, stages)
@@ -237,12 +243,13 @@ def _compute(
         uncertainty = refit_models(spec, problem, selection, backend)
         _write_uncertainty(folder, uncertainty)
         _write_models(prepared, folder, selection, uncertainty)
+        moved = _write_changes(prepared, folder, selection, uncertainty)
     with stages("plans"):
         plans = [solve_scenario(spec, scenario, problem, selection.models) for scenario in spec.scenarios]
         for entry in plans:
             write_plans(folder, entry)
     evaluated = sum(len(batch) for trial, batch in enumerate(trials, start=1) if trial not in known)
-    return Results(evaluated, trials, selection, uncertainty, plans)
+    return Results(evaluated, trials, selection, uncertainty, plans, moved)
 
 
 def _write_selection(folder: RunFolder, problem: ModelProblem, selection: Selection) -> None:
@@ -274,12 +281,25 @@ def _write_models(
         write_model(folder.path / "models" / f"{model.candidate}.json", record)
 
 
+def _write_changes(
+    prepared: Prepared, folder: RunFolder, selection: Selection, uncertainty: Uncertainty
+) -> list[Change]:
+    """What a refresh moved; nothing in any other run."""
+    if prepared.spec.refresh is None:
+        return []
+    best = selection.models[0]
+    rows = changes(prepared.spec, prepared.panel, prepared.problem, best, uncertainty)
+    write_table(folder.path / "refresh.parquet", changes_table(rows))
+    return rows
+
+
 def _present(
     prepared: Prepared, folder: RunFolder, results: Results, stages: Stages, tracking_uri: str | None
 ) -> None:
     """Everything that only shows numbers: summary, report, MLflow. A failure here costs no result."""
     spec, problem = prepared.spec, prepared.problem
     findings = list(prepared.findings)
+    findings += findings_of(results.moved)
     findings += diagnose(problem, results.trials, results.selection, results.uncertainty, results.plans)
     findings += diagnose_studies(problem, prepared.studies, results.selection.models)
     folder.write_findings(findings)
