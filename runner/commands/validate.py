@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.baseline import check_baseline, unused_settings
 from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
+from runner.resolve import resolve
 from runner.scenarios import check_scenarios
 from runner.search.nevergrad_searcher import check_optimizer
 from runner.spec import ExperimentSpec, load_spec
@@ -40,7 +41,14 @@ def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] =
 
     decoded = load_spec(spec, data=data, overrides=overrides)
     panel = load_panel(decoded)
-    findings = [*panel.findings, *unused_settings(decoded), *check_panel_rows(decoded, panel)]
+    resolved = resolve(decoded, panel)
+    decoded = resolved.spec
+    findings = [
+        *panel.findings,
+        *resolved.findings,
+        *unused_settings(decoded),
+        *check_panel_rows(decoded, panel),
+    ]
     studies = load_studies(decoded, panel)
     findings += studies.findings if studies else ()
     check_baseline(decoded, panel)
