@@ -405,8 +405,8 @@ def import_robyn(
 def export_robyn(
     source: RunPath,
     candidate: Annotated[
-        str, typer.Option(help="The model, such as 3_120; any candidate of the run.", show_default=False)
-    ],
+        str | None, typer.Option(help="Any candidate of the run, such as 3_120; default the best model.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; default RobynModel-<solID>.json here.")
     ] = None,

@@ -63,7 +63,8 @@ def print_run(folder: RunFolder) -> None:
     _print_findings(out, findings)
     seconds = folder.json("timings")["total"]
     rate = summary["candidates_per_second"]
-    _say(out, f"{summary['candidates']:,} candidates, {rate:,.0f} a second; {seconds:.1f} s in all")
+    n = summary["candidates"]
+    _say(out, f"{n:,} candidate{'s' * (n != 1)}, {rate:,.0f} a second; {seconds:.1f} s in all")
     _say(out, f"report: {folder.path / 'report' / 'index.html'}")
     _say(out, f"run folder: {folder.path}")
 

@@ -9,12 +9,16 @@ from runner.robyn.writing import Exported, export_model
 
 
 def run(
-    source: str | Path, *, candidate: str, out: str | Path | None = None, runs: str | Path = "runs"
+    source: str | Path,
+    *,
+    candidate: str | None = None,
+    out: str | Path | None = None,
+    runs: str | Path = "runs",
 ) -> Exported:
     """Write one candidate of a run to ``RobynModel-<solID>.json``.
 
     Args:
-        source: a run folder, or a spec file for its newest run. candidate: such as 3_120.
+        source: a run folder, or a spec file for its newest run. candidate: such as 3_120, default the best model.
         out: the file; default its own name in the current directory. runs: where runs of a spec are looked for.
     Returns:
         Exported: where it is, and in sentences what R will not do alike.

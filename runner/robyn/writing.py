@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -63,16 +63,16 @@ class Exported:
         }
 
 
-def export_model(folder: RunFolder, candidate: str, out: Path | None = None) -> Exported:
+def export_model(folder: RunFolder, candidate: str | None = None, out: Path | None = None) -> Exported:
     """Write a candidate of a run as ``RobynModel-<solID>.json``.
 
     Args:
-        folder: the run. candidate: any of its candidates, such as 3_120.
+        folder: the run. candidate: any of its candidates, such as 3_120; default the best selected one.
         out: the file; default its own name in the current directory.
     Raises:
         UserError: there is no such candidate, or the file cannot be written.
     """
-    source = _Source.of(folder, candidate)
+    source = _Source.of(folder, candidate or folder.selected()[0])
     path = out or Path(f"RobynModel-{source.solution}.json")
     if path.suffix.lower() != ".json":
         raise UserError(f"{path}: robyn_read() takes only files that end in .json; choose another --out")
@@ -86,7 +86,7 @@ def export_model(folder: RunFolder, candidate: str, out: Path | None = None) -> 
         write_text(path, pretty(tree) + "\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    return Exported(path, source.solution, candidate, notes(source))
+    return Exported(path, source.solution, source.candidate, notes(source))
 
 
 # --------------------------------------------------------------------------------------------------------------- source
@@ -193,12 +193,17 @@ class _Source:
         return found
 
 
+def _candidate_tables(folder: RunFolder) -> Iterator[Any]:
+    """The tables of all candidates, trial by trial."""
+    for path in sorted((folder.path / "candidates").glob("trial-*.parquet")):
+        yield read_table(path)
+
+
 def _row_of(folder: RunFolder, problem: ModelProblem, candidate: str) -> CandidateBatch:
     import pyarrow.compute as pc
 
     n = 0
-    for path in sorted((folder.path / "candidates").glob("trial-*.parquet")):
-        table = read_table(path)
+    for table in _candidate_tables(folder):
         found = table.filter(pc.equal(table["candidate"], candidate))
         n += table.num_rows
         if found.num_rows:
@@ -449,12 +454,31 @@ def _summary_row(variable: str, coef: float, contribution: float, whole: float) 
 
 
 def _intervals(source: _Source) -> dict[str, dict[str, float]]:
-    """Channel -> its spread over the models of the cluster, which is what Robyn's bootstrap measures."""
+    """Channel -> mean and spread of its efficiency over the models of the cluster: what Robyn's bootstrap measures."""
     metric = source.problem.outcome_kind.efficiency
+    rows = [r for r in source.table("intervals") if r["kind"] == "cluster" and r["quantity"] == metric]
+    if not rows:
+        return {}
+    means = _cluster_means(source)
     return {
-        row["name"]: {"boot_mean": row["estimate"], "ci_low": row["lower"], "ci_up": row["upper"]}
-        for row in source.table("intervals")
-        if row["kind"] == "cluster" and row["quantity"] == metric
+        row["name"]: {"boot_mean": means[row["name"]], "ci_low": row["lower"], "ci_up": row["upper"]}
+        for row in rows
+    }
+
+
+def _cluster_means(source: _Source) -> dict[str, float]:
+    """Channel -> mean efficiency of the models of the candidate's cluster, infinite ones left out."""
+    clusters = source.folder.table("clusters").to_pylist()
+    own = next(row["cluster"] for row in clusters if row["candidate"] == source.candidate)
+    members = {row["candidate"] for row in clusters if row["cluster"] == own}
+    found: dict[str, list[float]] = {channel: [] for channel in source.problem.paid}
+    for table in _candidate_tables(source.folder):
+        for row in table.filter([name in members for name in table["candidate"].to_pylist()]).to_pylist():
+            for channel, values in found.items():
+                values.append(row[f"{source.problem.outcome_kind.efficiency}_{channel}"])
+    return {
+        c: float(np.mean([v for v in values if math.isfinite(v)] or [math.nan]))
+        for c, values in found.items()
     }
 
 

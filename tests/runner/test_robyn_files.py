@@ -198,6 +198,25 @@ def test_names_and_numbers_of_an_exported_file(small_run, tree):
     assert all(isinstance(value, (list, dict)) for value in scalars)
 
 
+def test_the_spread_of_a_cluster_is_that_of_its_models(small_run, tree):
+    clusters = small_run.table("clusters").to_pandas()
+    best = small_run.selected()[0]
+    own = clusters[clusters["cluster"] == clusters.set_index("candidate")["cluster"][best]]["candidate"]
+    models = read_trials(small_run.path, 2).to_pandas().set_index("candidate").loc[own]
+    assert len(models) >= 3
+    rows = {row["variable"]: row for row in tree["ExportedModel"]["summary"]}
+    for variable, channel in (("tv_cost", "tv"), ("web_clicks", "web")):
+        row = rows[variable]
+        assert row["boot_mean"] == pytest.approx(models[f"roas_{channel}"].mean(), rel=1e-12)
+        assert (
+            models[f"roas_{channel}"].min()
+            <= row["ci_low"]
+            <= row["ci_up"]
+            <= models[f"roas_{channel}"].max()
+        )
+    assert tree["ExportedModel"]["clusters"]["data"][0]["n"] == len(own)
+
+
 def test_lift_studies_leave_in_robyns_columns_and_come_back(tmp_path):
     studies = pd.DataFrame(
         {
@@ -473,7 +492,7 @@ def test_an_unknown_candidate_and_a_wrong_ending(small_run, tmp_path):
 def test_the_commands_say_what_they_made(small_run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     candidate = small_run.selected()[0]
-    done = mmm(capsys, "export-robyn", small_run.path, "--candidate", candidate)
+    done = mmm(capsys, "export-robyn", small_run.path)
     assert done.status == 0
     assert done.out.endswith(f"model: RobynModel-{candidate}_1.json\n")
     quick = ["--set", "bootstrap.refits=0", "--set", "tracking.enabled=false"]
