@@ -140,7 +140,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def read_model(path: Path) -> FittedModel:
     """A model file as a model; JSON numbers read back to the very doubles that were written."""
-    record = read_record(path)
+    return model_of_record(read_record(path))
+
+
+def model_of_record(record: Mapping[str, Any]) -> FittedModel:
+    """The same, of a model file that is in memory."""
     return FittedModel(
         candidate=record["candidate"],
         hyperparameters=np.array(list(record["hyperparameters"].values())),

@@ -8,7 +8,7 @@ select    convergence, fronts, clusters                              convergence
 refits    bootstrap of the selected models over the backend          intervals, response_curves, models/*.json
 plans     scenarios, per model and for the ensemble                  scenarios/*
 report    page, one-pagers, tables                                   report/, tables/
-tracking  MLflow mirrors the folder
+tracking  MLflow mirrors the folder, beside all of this: see tracking.beside; here it is waited for, a while
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster import open_backend
 from cluster.base import Backend, BackendUnavailable, WorkerLost
@@ -40,6 +40,7 @@ from runner.refits import Uncertainty, intervals_table, refit_models
 from runner.refresh.changes import Change, changes, changes_table
 from runner.refresh.telling import findings_of
 from runner.reports import write_report
+from runner.resolve import resolve
 from runner.run_folder import RunFolder
 from runner.scenarios import ScenarioPlans, check_scenarios, solve_scenario
 from runner.select import Selection, clusters_table, convergence_table, pareto_table
@@ -48,18 +49,22 @@ from runner.stages import Stages
 from runner.studies import Studies, calibration_table, diagnose_studies, load_studies
 from runner.summary import summarise, write_plans
 from runner.tables import write_json, write_table
-from runner.tracking.mirror import mirror_quietly
+from runner.tracking.beside import MirrorProcess, mirrored, seconds_to_wait
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What stands before the first candidate: the spec, its data, and what was noticed on the way."""
+    """What stands before the first candidate: the spec, its data, what was noticed on the way, and tables of that."""
 
     spec: ExperimentSpec
     panel: MediaPanel
     studies: Studies | None
     problem: ModelProblem
     findings: Sequence[Finding] = ()
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +103,8 @@ def run_experiment(
     stages = Stages(progress)
     with stages("read"):
         panel = load_panel(spec)
+        resolved = resolve(spec, panel)
+        spec = resolved.spec
         check_panel_rows(spec, panel)
         studies = load_studies(spec, panel)
         check_scenarios(spec, panel)
@@ -112,11 +119,13 @@ def run_experiment(
                 candidates.check(spec, problem)
                 _start(backend)
                 compiled.result()
-            prepared = Prepared(spec, panel, studies, problem, [*known, *panel.findings, *noticed])
+            findings = [*known, *panel.findings, *resolved.findings, *noticed]
+            prepared = Prepared(spec, panel, studies, problem, findings, resolved.tables)
             folder = _new_folder(prepared, runs)
             held.enter_context(_filling(folder))
+            mirror = held.enter_context(mirrored(folder, spec, tracking_uri))
             results = _compute(prepared, candidates, backend, folder, stages)
-        _present(prepared, folder, results, stages, tracking_uri)
+        _present(prepared, folder, results, stages, mirror)
     return folder
 
 
@@ -130,12 +139,12 @@ def resume_run(
         tracking_uri, progress: as in ``run_experiment``.
     """
     stages = Stages(progress)
-    with _filling(folder):
+    with _filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
         folder.set_status("running")
         with _backend(prepared.spec) as backend:
             _start(backend)
             results = _compute(prepared, Searched(), backend, folder, stages)
-        _present(prepared, folder, results, stages, tracking_uri)
+        _present(prepared, folder, results, stages, mirror)
 
 
 def run_prepared(
@@ -157,11 +166,11 @@ def run_prepared(
     stages = Stages(progress)
     candidates.check(prepared.spec, prepared.problem)
     folder = _new_folder(prepared, runs, origin)
-    with _filling(folder):
+    with _filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
         with open_backend("serial", ClusterConfig()) as backend:
             backend.start()
             results = _compute(prepared, candidates, backend, folder, stages)
-        _present(prepared, folder, results, stages, tracking_uri)
+        _present(prepared, folder, results, stages, mirror)
     return folder
 
 
@@ -182,7 +191,7 @@ def _start(backend: Backend) -> None:
 
 
 def _new_folder(prepared: Prepared, runs: Path, origin: Mapping[str, Any] | None = None) -> RunFolder:
-    return RunFolder.create(
+    folder = RunFolder.create(
         runs,
         prepared.spec,
         prepared.panel,
@@ -191,6 +200,9 @@ def _new_folder(prepared: Prepared, runs: Path, origin: Mapping[str, Any] | None
         findings=prepared.findings,
         origin=origin,
     )
+    for name, table in prepared.tables.items():
+        write_table(folder.path / f"{name}.parquet", table)
+    return folder
 
 
 @contextmanager
@@ -294,10 +306,10 @@ def _write_changes(
 
 
 def _present(
-    prepared: Prepared, folder: RunFolder, results: Results, stages: Stages, tracking_uri: str | None
+    prepared: Prepared, folder: RunFolder, results: Results, stages: Stages, mirror: MirrorProcess | None
 ) -> None:
     """Everything that only shows numbers: summary, report, MLflow. A failure here costs no result."""
-    spec, problem = prepared.spec, prepared.problem
+    problem = prepared.problem
     findings = list(prepared.findings)
     findings += findings_of(results.moved)
     findings += diagnose(problem, results.trials, results.selection, results.uncertainty, results.plans)
@@ -307,10 +319,11 @@ def _present(
     _write_summary(prepared, folder, results, findings, stages)
     with stages("report"):
         write_report(folder)
-    if spec.tracking.enabled:
+    if mirror is not None:
         with stages("tracking"):
-            late = mirror_quietly(folder, spec, tracking_uri)
-        folder.write_findings([*findings, *late])
+            late = mirror.finish(seconds_to_wait(stages.total))
+        if late:
+            folder.write_findings([*findings, *late])
     _write_summary(prepared, folder, results, findings, stages)
 
 

@@ -23,7 +23,10 @@ from mmm_core.types import FloatArray, IntArray
 KEY_LENGTH = 250
 PARAM_LENGTH = 6000
 TAG_LENGTH = 5000
-POINTS_PER_CALL = 1000
+ENTITIES_PER_CALL = 1000
+PAIRS_PER_CALL = 100
+# A call that carries points carries the mark of how many have arrived as well.
+POINTS_PER_CALL = ENTITIES_PER_CALL - 1
 
 _ILLEGAL = re.compile(r"[^\w.\- ]|^\.|_(?=x[0-9a-f])")
 _ESCAPED = re.compile(r"_x([0-9a-f]+)_")
@@ -54,13 +57,51 @@ class Series:
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """The data of a run: enough to recognise them, nothing of their contents."""
+    """A table of a run: enough to recognise it, nothing of its contents.
+
+    Attributes:
+        name, digest: what it is known by. n_rows: its length.
+        source: where it lies; of a table that is an artifact of the run itself, its path there.
+        columns: (name, type in MLflow's words: double, long, string or datetime).
+        context: what it is to the run: ``training`` (the data) or ``candidates`` (an artifact).
+    """
 
     name: str
     digest: str
     source: str
-    columns: tuple[tuple[str, str], ...]  # (name, type in MLflow's words: double, long, string or datetime)
+    columns: tuple[tuple[str, str], ...]
     n_rows: int
+    context: str = "training"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model to be logged: enough to score it wherever the package is installed.
+
+    Attributes:
+        name: legal as a key. files: name in the model's folder -> content.
+        example: a small input, column -> values; media and dates.
+        columns: what may stand in an input: (name, type in MLflow's words, whether it must be there).
+        options: what else may be asked: name -> default.
+        digest: of everything above; the same model is not logged twice.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+    example: Mapping[str, Sequence[str] | Sequence[float]]
+    columns: tuple[tuple[str, str, bool], ...]
+    options: Mapping[str, str]
+    digest: str
+
+
+@dataclass(frozen=True)
+class ModelTexts:
+    """What a logged model is shown with, as a run is; ``timestamp`` of the metrics in milliseconds since 1970."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    timestamp: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +110,16 @@ class TrackedRun:
 
     handle: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TrackedModel:
+    """A logged model as found in the store; ``run`` is the handle of the run that it was logged from."""
+
+    handle: str
+    run: str
+    digest: str
+    is_complete: bool
 
 
 class Tracker(Protocol):
@@ -104,11 +155,13 @@ class Tracker(Protocol):
         tags: Mapping[str, str] | None = None,
         timestamp: int = 0,
     ) -> None:
-        """Write parameters, single metrics (step 0) and tags; a tag is replaced, a parameter never."""
+        """Write parameters, single metrics (step 0) and tags, in this order; a tag is replaced, a parameter never."""
         ...
 
-    def log_series(self, handle: str, series: Sequence[Series], timestamp: int) -> None:
-        """Append to metric histories; fastest with POINTS_PER_CALL points."""
+    def log_series(
+        self, handle: str, series: Sequence[Series], timestamp: int, tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Append to metric histories, then write tags; fastest with POINTS_PER_CALL points and one tag."""
         ...
 
     def log_files(self, handle: str, root: Path, files: Sequence[str]) -> None:
@@ -117,6 +170,18 @@ class Tracker(Protocol):
 
     def log_dataset(self, handle: str, dataset: DatasetFacts) -> None:
         """Name the data that the run is about."""
+        ...
+
+    def models(self, tags: Mapping[str, str]) -> list[TrackedModel]:
+        """Logged models of the experiment that carry all these tags, in the order of their handles."""
+        ...
+
+    def log_model(self, handle: str, model: ModelFacts, shown: ModelTexts) -> None:
+        """Log a model that anybody can load and serve; it is complete when this returns."""
+        ...
+
+    def delete_model(self, handle: str) -> None:
+        """Take a logged model away."""
         ...
 
     def finish(self, handle: str, status: RunStatus, ended: int) -> None:
@@ -209,12 +274,13 @@ def check_series(series: Sequence[Series]) -> None:
             raise TrackingFailed(f"the metric {one.key!r} has values that are not finite; leave them out")
 
 
-def blocks(series: Sequence[Series], size: int = POINTS_PER_CALL) -> Iterator[list[Series]]:
-    """The same points in the same order, ``size`` at a time."""
+def blocks(series: Sequence[Series], size: int = POINTS_PER_CALL, skip: int = 0) -> Iterator[list[Series]]:
+    """The same points in the same order, ``size`` at a time, without the first ``skip``."""
     block: list[Series] = []
     room = size
     for one in series:
-        start = 0
+        start = min(skip, len(one.steps))
+        skip -= start
         while start < len(one.steps):
             stop = min(start + room, len(one.steps))
             block.append(Series(one.key, one.steps[start:stop], one.values[start:stop]))
@@ -248,6 +314,20 @@ def locked(directory: Path, what: str, timeout: float = 60.0) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the directory's lock at this moment."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _wait_for_lock(descriptor: int, what: str, timeout: float) -> None:

@@ -11,8 +11,11 @@ from runner.tracking.base import (
     PARAM_LENGTH,
     TAG_LENGTH,
     DatasetFacts,
+    ModelFacts,
+    ModelTexts,
     RunStatus,
     Series,
+    TrackedModel,
     TrackedRun,
     TrackingFailed,
     check_series,
@@ -45,11 +48,21 @@ class MemoryRun:
         }
 
 
+@dataclass(frozen=True)
+class MemoryModel:
+    """A logged model."""
+
+    run: str
+    model: ModelFacts
+    shown: ModelTexts
+
+
 class MemoryTracker:
     """Experiments by name, each with its runs by handle."""
 
     def __init__(self) -> None:
         self.experiments: dict[str, dict[str, MemoryRun]] = {}
+        self.logged: dict[str, dict[str, MemoryModel]] = {}
         self._open: str | None = None
         self._started = 0
 
@@ -65,9 +78,17 @@ class MemoryTracker:
             raise TrackingFailed("no experiment is open; call open first")
         return self.experiments[self._open]
 
+    @property
+    def kept(self) -> dict[str, MemoryModel]:
+        """Logged models of the open experiment."""
+        if self._open is None:
+            raise TrackingFailed("no experiment is open; call open first")
+        return self.logged[self._open]
+
     def open(self, experiment: str) -> None:
         """Make the experiment unless it exists."""
         self.experiments.setdefault(experiment, {})
+        self.logged.setdefault(experiment, {})
         self._open = experiment
 
     def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
@@ -105,13 +126,16 @@ class MemoryTracker:
             _check_text(key, text, TAG_LENGTH)
             run.tags[key] = text
 
-    def log_series(self, handle: str, series: Sequence[Series], timestamp: int) -> None:
-        """Append to metric histories."""
+    def log_series(
+        self, handle: str, series: Sequence[Series], timestamp: int, tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Append to metric histories, then write tags."""
         run = self._run(handle)
         check_series(series)
         for one in series:
             for step, value in zip(one.steps.tolist(), one.values.tolist(), strict=True):
                 run.histories.setdefault(one.key, {})[step, value, timestamp] = None
+        run.tags |= tags or {}
 
     def log_files(self, handle: str, root: Path, files: Sequence[str]) -> None:
         """Keep the contents of files."""
@@ -125,6 +149,24 @@ class MemoryTracker:
         run = self._run(handle)
         if dataset not in run.datasets:
             run.datasets.append(dataset)
+
+    def models(self, tags: Mapping[str, str]) -> list[TrackedModel]:
+        """Logged models that carry all these tags."""
+        return [
+            TrackedModel(handle, one.run, one.model.digest, True)
+            for handle, one in sorted(self.kept.items())
+            if all(one.shown.tags.get(key) == value for key, value in tags.items())
+        ]
+
+    def log_model(self, handle: str, model: ModelFacts, shown: ModelTexts) -> None:
+        """Keep a model."""
+        self._run(handle)
+        self._started += 1
+        self.kept[f"m-{self._started:08d}"] = MemoryModel(handle, model, shown)
+
+    def delete_model(self, handle: str) -> None:
+        """Take a logged model away."""
+        del self.kept[handle]
 
     def finish(self, handle: str, status: RunStatus, ended: int) -> None:
         """Close the run."""

@@ -1,97 +1,60 @@
 """From a run folder to a tracker: the folder is the truth, the tracker is brought to its state.
 
-What a run folder becomes:
-
-    kind   name      one for                 carries
-    run    run id    the whole folder        resolved spec, losses of the best model, data, tables, report
-    trial  trial-01  each independent search metric histories: losses and effect shares of every candidate by iteration
-    model  3_120     each selected model     hyperparameters, fit, decomposition, its JSON, page and plans
-
-A run is known by its tags ``mmm.run_id``, ``mmm.kind`` and ``mmm.name`` and is complete once ``mmm.complete`` is set,
-the last thing written. So mirroring twice changes nothing, and after a failure it does what is missing.
+``contents`` says what a folder becomes. A run is known by its tags ``mmm.run_id``, ``mmm.kind`` and ``mmm.name`` and is
+complete once ``mmm.complete`` is set, the last thing written. ``mmm.values_digest`` says what its metrics are, and is
+written before the first of them; ``mmm.points`` how much of its histories has arrived. So mirroring twice changes
+nothing, and after a failure it goes on where it was.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mmm_core.types import LOSS_COLUMNS
 from runner.findings import Finding, Severity
 from runner.run_folder import RunFolder
-from runner.spec import ExperimentSpec
-from runner.tables import read_table
 from runner.tracking.base import (
-    PARAM_LENGTH,
-    TAG_LENGTH,
-    DatasetFacts,
+    ModelTexts,
     RunStatus,
-    Series,
     TrackedRun,
     Tracker,
-    TrackingFailed,
     blocks,
-    finite_series,
-    legal_key,
+    is_locked,
     locked,
-    name_tags,
-    shortened,
+)
+from runner.tracking.contents import (
+    KINDS,
+    STATUSES,
+    Planned,
+    RunContent,
+    begun_digest,
+    extras_digest,
+    plan_contents,
+    plan_trials,
+    values_digest,
 )
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+# How long to wait for another process that mirrors the same folder. One in the background steps aside much sooner, but
+# not before the store has answered it.
+LOCK_SECONDS = 300.0
 
-# Part of every digest: a change of what is written or how it is named writes complete runs anew.
-LAYOUT = 1
-KINDS = ("run", "trial", "model", "candidate")
-LOSSES = tuple(name for name in LOSS_COLUMNS if name != "intercept")
-HISTORY = ("nrmse", "nrmse_train", "nrmse_val", "nrmse_test", "decomp_rssd")
-# They tell how long the run took, the mirroring included: a change in that alone is no reason to write again.
-VOLATILE = ("manifest.json", "timings.json")
-VOLATILE_KEYS = {"summary.json": ("seconds",)}
-SINGLE_FILES = ("spec.yaml", "summary.json", "findings.json", *VOLATILE)
-FILE_PATTERNS = (
-    "*.parquet",
-    "candidates/*.parquet",
-    "models/*.json",
-    "report/**/*",
-    "scenarios/**/*.parquet",
-    "tables/**/*",
-)
-STATUSES = {
-    "running": RunStatus.RUNNING,
-    "failed": RunStatus.FAILED,
-    "interrupted": RunStatus.KILLED,
-    "stopped": RunStatus.KILLED,
-}
+# The case of the finding of a run that MLflow does not show.
+FAILED = "tracking-failed"
+
+# Told how much of the work is done, and how much there is.
+Tell = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, eq=False)
-class RunContent:
-    """One run as it should be."""
+def _go_on() -> None:
+    """The check that never objects."""
 
-    kind: str
-    name: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    series: Sequence[Series] = ()
-    files: Sequence[str] = ()  # paths below the run folder
-    dataset: DatasetFacts | None = None
-    status: RunStatus = RunStatus.FINISHED
 
-    @property
-    def n_points(self) -> int:
-        """Metric values to write."""
-        return len(self.metrics) + sum(len(series.steps) for series in self.series)
+def _silently(_done: int, _total: int) -> None:
+    """The ear of nobody."""
 
 
 @dataclass(frozen=True)
@@ -120,391 +83,245 @@ class MirrorReport:
         return asdict(self)
 
 
-class Patience:
-    """How long a mirroring may take: a store that answers slowly must not hold up a run.
+class Mirroring:
+    """Brings one experiment of a tracker to the state of one run folder, at once or while the run goes on.
 
-    The allowance is several times what SQLite and servers were seen to need: 20 s, and 1 s for every 1,000 points (they
-    take 4,000 to 12,000 a second, on a busy machine half of that), and 1 s for every run. ``factor`` 0 waits for ever.
+    Args:
+        folder: read only. tracker: its experiment is open.
+        check: called between writes; what it raises ends the mirroring there, to be taken up later.
+        tell: is told how far it is.
     """
 
-    def __init__(self, factor: float = 1.0) -> None:
-        self._factor = factor
-        self._started = time.monotonic()
-        self._allowance = math.inf
-
-    def start(self, contents: Sequence[RunContent]) -> None:
-        """Count from now, for so much work."""
-        if self._factor:
-            points = sum(content.n_points for content in contents)
-            self._allowance = self._factor * (20 + points / 1000 + len(contents))
-        self._started = time.monotonic()
-
-    def check(self) -> None:
-        """Raise TrackingFailed when the time is over."""
-        taken = time.monotonic() - self._started
-        if taken > self._allowance:
-            raise TrackingFailed(f"the tracking store is too slow: not done after {taken:.0f} s")
-
-
-# ---------------------------------------------------------------------------------------------------------- reading
-
-
-def read_contents(folder: RunFolder) -> list[RunContent]:
-    """What the tracker should hold of a run folder: the run, its trials, its models, other candidates asked for.
-
-    A folder that is not finished gives what there is. Keys and values are within MLflow's limits, numbers are finite.
-    """
-    spec, manifest = folder.spec(), folder.manifest()
-    contents = [
-        _whole(folder, spec, manifest),
-        *_trials(folder, spec),
-        *_models(folder),
-        *_candidates(folder, spec),
-    ]
-    return [_legal(content) for content in contents]
-
-
-def _whole(folder: RunFolder, spec: ExperimentSpec, manifest: Mapping[str, Any]) -> RunContent:
-    summary = folder.json("summary") if (folder.path / "summary.json").is_file() else {}
-    best = (summary.get("selected") or [{}])[0]
-    metrics = [(name, summary.get(name)) for name in ("candidates", "candidates_per_second")]
-    metrics += [(name, best.get(name)) for name in ("error_score", *LOSSES)]
-    metrics += [
-        (f"{e}_{channel}", value) for e in ("roas", "cpa") for channel, value in best.get(e, {}).items()
-    ]
-    tags = {
-        "mmm.spec_digest": manifest["spec_digest"],
-        "mmm.data_digest": manifest["data_digest"],
-        "mmm.problem_digest": manifest["problem_digest"],
-        "mmm.version": manifest["versions"]["mmm-runner"],
-        "mmm.status": manifest["status"],
-        "mmm.outcome_kind": str(spec.outcome.kind),
-    }
-    if "candidate" in best:
-        tags["best_candidate"] = best["candidate"]
-    return RunContent(
-        kind="run",
-        name=manifest["run_id"],
-        params=_spec_params(spec),
-        metrics=_distinct(metrics),
-        tags=tags,
-        files=_files(folder.path, FILE_PATTERNS, SINGLE_FILES),
-        dataset=_dataset(folder, spec, manifest["data_digest"]),
-        status=STATUSES.get(manifest["status"], RunStatus.FINISHED),
-    )
-
-
-def _spec_params(spec: ExperimentSpec) -> dict[str, str]:
-    """The resolved spec, flat. Where it is tracked is no parameter, and may hold a password."""
-    tree = spec.resolved()
-    del tree["tracking"]
-    return dict(_flat(tree))
-
-
-def _flat(tree: Any, path: str = "") -> Iterable[tuple[str, str]]:
-    """``channels: [{name: tv, spend: s}]`` as ``channels.tv.spend: s``; other lists as JSON."""
-    if isinstance(tree, list) and tree and all(isinstance(item, dict) and "name" in item for item in tree):
-        tree = {item["name"]: {k: v for k, v in item.items() if k != "name"} for item in tree}
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, tree if isinstance(tree, str) else json.dumps(tree, ensure_ascii=False)
-
-
-def _dataset(folder: RunFolder, spec: ExperimentSpec, digest: str) -> DatasetFacts:
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(folder.path / "inputs" / "panel.parquet")
-    columns = tuple((column.name, _column_type(column.type)) for column in file.schema_arrow)
-    name = Path(spec.data.path).name or spec.name
-    return DatasetFacts(name, digest[:36], spec.data.path, columns, file.metadata.num_rows)
-
-
-def _column_type(kind: pa.DataType) -> str:
-    import pyarrow as pa
-
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return "datetime"
-    return "double" if pa.types.is_floating(kind) else "long" if pa.types.is_integer(kind) else "string"
-
-
-def _trials(folder: RunFolder, spec: ExperimentSpec) -> list[RunContent]:
-    return [_trial(path, spec) for path in sorted(folder.path.glob("candidates/trial-*.parquet"))]
-
-
-def _trial(path: Path, spec: ExperimentSpec) -> RunContent:
-    table = read_table(path)
-    steps = table["iteration"].to_numpy().astype("int64")
-    losses = [*HISTORY, "mape"] if spec.calibration else list(HISTORY)
-    names = losses + [f"effect_share_{channel.name}" for channel in spec.channels]
-    series = [finite_series(name, steps, table[name].to_numpy()) for name in names]
-    best: list[tuple[str, float | None]] = [("candidates", table.num_rows)]
-    best += [
-        (f"best_{s.key}", s.values.min())
-        for s in series
-        if s.key in ("nrmse", "decomp_rssd") and len(s.values)
-    ]
-    return RunContent(
-        kind="trial",
-        name=path.stem,
-        params={
-            "trial": str(table["trial"][0]) if table.num_rows else path.stem.rpartition("-")[2],
-            "optimizer": spec.search.optimizer,
-            "iterations": str(spec.search.iterations),
-            "batch_size": str(spec.search.batch_size),
-            "seed": str(spec.search.seed),
-        },
-        metrics=_distinct(best),
-        series=[s for s in series if len(s.steps)],
-    )
-
-
-def _models(folder: RunFolder) -> list[RunContent]:
-    if not (folder.path / "clusters.parquet").is_file():
-        return []
-    fronts: dict[str, int] = {}
-    if (folder.path / "pareto.parquet").is_file():
-        fronts = {row["candidate"]: row["front"] for row in folder.table("pareto").to_pylist()}
-    paths = [folder.path / "models" / f"{candidate}.json" for candidate in folder.selected()]
-    return [_model(folder.path, path, fronts) for path in paths if path.is_file()]
-
-
-def _model(root: Path, path: Path, fronts: Mapping[str, int]) -> RunContent:
-    record = json.loads(path.read_text(encoding="utf-8"))
-    candidate = record["candidate"]
-    tags = {"candidate": candidate, "cluster": str(record["cluster"]), "selected": "true"}
-    if candidate in fronts:
-        tags["front"] = str(fronts[candidate])
-    facts = ("candidate", "trial", "iteration", "cluster", "adstock", "intercept_rule", "lambda")
-    patterns = (f"report/{candidate}.png", f"scenarios/*/{candidate}.parquet")
-    return RunContent(
-        kind="model",
-        name=candidate,
-        params={name: _text(record[name]) for name in facts} | _texts(record["hyperparameters"]),
-        metrics=_distinct(_model_metrics(record)),
-        tags=tags,
-        files=_files(root, patterns, [f"models/{candidate}.json"]),
-    )
-
-
-def _candidates(folder: RunFolder, spec: ExperimentSpec) -> list[RunContent]:
-    """Candidates that were not selected and are runs of their own all the same: the first front, or all of them."""
-    if spec.tracking.candidates == "selected" or not (folder.path / "clusters.parquet").is_file():
-        return []
-    fronts = {row["candidate"]: row["front"] for row in folder.table("pareto").to_pylist()}
-    clusters = {row["candidate"]: row["cluster"] for row in folder.table("clusters").to_pylist()}
-    selected = set(folder.selected())
-    wanted = {candidate for candidate, front in fronts.items() if front == 1}
-    contents = []
-    for path in sorted(folder.path.glob("candidates/trial-*.parquet")):
-        for row in read_table(path).to_pylist():
-            candidate = row["candidate"]
-            if candidate not in selected and (candidate in wanted or spec.tracking.candidates == "all"):
-                places = {"front": fronts.get(candidate), "cluster": clusters.get(candidate)}
-                tags = {name: str(place) for name, place in places.items() if place is not None}
-                contents.append(_candidate(row, tags))
-    return contents
-
-
-def _candidate(row: Mapping[str, Any], tags: Mapping[str, str]) -> RunContent:
-    names = list(row)
-    hyperparameters = names[names.index("status") + 1 : names.index("lambda")]
-    facts = ("candidate", "trial", "iteration", "status", "lambda", *hyperparameters)
-    return RunContent(
-        kind="candidate",
-        name=row["candidate"],
-        params={name: _text(row[name]) for name in facts},
-        metrics=_distinct((name, row[name]) for name in names[names.index("lambda") + 1 :]),
-        tags={"candidate": row["candidate"], "selected": "false", **tags},
-    )
-
-
-def _model_metrics(record: Mapping[str, Any]) -> Iterable[tuple[str, float | None]]:
-    """Fit, then decomposition, then intervals: in a clash of names the plainer quantity keeps its name."""
-    yield from ((name, record["losses"].get(name)) for name in LOSSES)
-    yield from ((name, record.get(name)) for name in ("error_score", "intercept"))
-    for component in record["components"]:
-        yield f"contribution_{component['name']}", component["contribution"]
-    for component in record["components"]:
-        yield f"contribution_share_{component['name']}", component["share"]
-    paid = [channel for channel in record["channels"] if channel["kind"] == "paid"]
-    for channel in paid:
-        yield from (
-            (f"{name}_{channel['name']}", channel.get(name)) for name in ("effect_share", "spend_share")
-        )
-        yield from ((f"{name}_{channel['name']}", channel.get(name)) for name in ("roas", "cpa"))
-    for channel in paid:
-        efficiency = "roas" if "roas" in channel else "cpa"
-        yield from ((f"{efficiency}_{channel['name']}_{end}", channel.get(end)) for end in ("lower", "upper"))
-
-
-def _distinct(pairs: Iterable[tuple[str, float | None]]) -> dict[str, float]:
-    """Known, finite values by name; a name that exists already (a channel ``tv`` with lower and upper bounds beside a
-    channel ``tv_lower``) goes on with ``:2``.
-    """
-    values: dict[str, float] = {}
-    for name, value in pairs:
-        if value is None or not math.isfinite(value):
-            continue
-        while name in values:
-            name += ":2"
-        values[name] = float(value)
-    return values
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _text(value) for name, value in values.items()}
-
-
-def _files(root: Path, patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    found = [root / name for name in names] + [
-        path for pattern in patterns for path in sorted(root.glob(pattern))
-    ]
-    relative = [path.relative_to(root) for path in found if path.is_file()]
-    # A dot file is one that is being written.
-    return list(dict.fromkeys(path.as_posix() for path in relative if not path.name.startswith(".")))
-
-
-def _legal(content: RunContent) -> RunContent:
-    """The content under keys and in lengths that MLflow takes."""
-    names = [*content.params, *content.metrics, *(series.key for series in content.series)]
-    return replace(
-        content,
-        params={legal_key(key): shortened(text, PARAM_LENGTH) for key, text in content.params.items()},
-        metrics={legal_key(key): value for key, value in content.metrics.items()},
-        series=[replace(series, key=legal_key(series.key)) for series in content.series],
-        tags={key: shortened(text, TAG_LENGTH) for key, text in {**content.tags, **name_tags(names)}.items()},
-    )
-
-
-# ---------------------------------------------------------------------------------------------------------- digests
-
-
-def values_digest(content: RunContent) -> str:
-    """SHA-256 of what cannot be changed once written: parameters, metrics, histories, data, the set of tags."""
-    dataset = asdict(content.dataset) if content.dataset else None
-    plain = [
-        LAYOUT,
-        sorted(content.params.items()),
-        sorted(content.metrics.items()),
-        sorted(content.tags),
-        dataset,
-    ]
-    digest = hashlib.sha256(json.dumps(plain).encode())
-    for series in content.series:
-        digest.update(series.key.encode() + series.steps.tobytes() + series.values.tobytes())
-    return digest.hexdigest()
-
-
-def extras_digest(content: RunContent, root: Path) -> str:
-    """SHA-256 of what may be replaced: tags, status, files."""
-    digest = hashlib.sha256(json.dumps([sorted(content.tags.items()), str(content.status)]).encode())
-    for file in sorted(content.files):
-        if file not in VOLATILE:
-            digest.update(file.encode() + hashlib.sha256(_stable_bytes(root, file)).digest())
-    return digest.hexdigest()
-
-
-def _stable_bytes(root: Path, file: str) -> bytes:
-    content = (root / file).read_bytes()
-    if file not in VOLATILE_KEYS:
-        return content
-    tree = json.loads(content)
-    return json.dumps({key: value for key, value in tree.items() if key not in VOLATILE_KEYS[file]}).encode()
-
-
-# ---------------------------------------------------------------------------------------------------------- writing
-
-
-class _Writer:
-    """Brings one experiment of a tracker to the state of one run folder."""
-
-    def __init__(self, folder: RunFolder, tracker: Tracker, patience: Patience) -> None:
-        self.root = folder.path
+    def __init__(
+        self,
+        folder: RunFolder,
+        tracker: Tracker,
+        check: Callable[[], None] = _go_on,
+        tell: Tell = _silently,
+    ) -> None:
+        self.folder = folder
         self.tracker = tracker
-        self.patience = patience
+        self.check = check
+        self.tell = tell
         manifest = folder.manifest()
         self.run_id = manifest["run_id"]
         # One timestamp for everything: a metric point written twice is then the same point.
         self.created = int(datetime.fromisoformat(manifest["created"]).timestamp() * 1000)
-        self.ended = self.created + _duration(folder)
         self.written: list[str] = []
         self.renewed: list[str] = []
         self.unchanged: list[str] = []
         self.deleted = 0
         self.points = 0
+        self._done = self._total = 0
+        self._parent: str | None = None
+        self._open: str | None = None  # the trial that is being written
+        self._begun: set[str] = set()  # trials written while the run went on
 
-    def bring(self, contents: Sequence[RunContent]) -> None:
+    # --------------------------------------------------------------------------------------------- while a run goes on
+
+    def begin(self) -> None:
+        """Show the run as going on, before it has results."""
+        planned = plan_contents(self.folder)[0]
+        found = [run for run in self._find() if _identity(run) == planned.identity]
+        if found:
+            self._parent = found[0].handle
+            return
+        content = planned.make()
+        self._parent = self._start(planned, content, begun_digest(content))
+        self.tracker.log(self._parent, params=content.params)
+
+    def bring_trials(self) -> None:
+        """Write the histories of trials that are on disk by now; ``bring`` finds them begun and ends them."""
+        missing = [one for one in plan_trials(self.folder, self.folder.spec()) if one.name not in self._begun]
+        found = self._find() if missing else []
+        for planned in missing:
+            self.check()
+            content = planned.make()
+            same = [run for run in found if _identity(run) == planned.identity]
+            self._open, before = self._begin_trial(planned, content, same)
+            if before.get("mmm.complete") != "true":
+                self._write_values(self._open, content, before)
+                self.tracker.finish(self._open, content.status, self._ended)
+            self._open = None
+            self._begun.add(planned.name)
+
+    def _begin_trial(
+        self, planned: Planned, content: RunContent, found: Sequence[TrackedRun]
+    ) -> tuple[str, Mapping[str, str]]:
+        """Handle and tags of the trial's run; a new one where there is none with the same values."""
+        digest = values_digest(content)
+        run = _usable(found, digest, begun_digest(content))
+        if run is not None:
+            return run.handle, run.tags
+        self._delete(found)
+        return self._start(planned, content, digest), {}
+
+    def abandon(self) -> None:
+        """The run has ended before its time: leave nothing as going on."""
+        status = STATUSES.get(self.folder.manifest()["status"], RunStatus.FINISHED)
+        for handle in (self._open, self._parent):
+            if handle is not None:
+                ended = RunStatus.KILLED if status is RunStatus.RUNNING else status
+                self.tracker.finish(handle, ended, self._ended)
+
+    # ------------------------------------------------------------------------------------------------------- the whole
+
+    def bring(self) -> None:
         """Write what is missing, renew what is old, delete what is too much."""
-        found = self.tracker.find({"mmm.run_id": self.run_id})
-        self.delete_all(run for run in found if _identity(run) not in {(c.kind, c.name) for c in contents})
-        parent: str | None = None
-        for position, content in enumerate(contents):
-            same = [run for run in found if _identity(run) == (content.kind, content.name)]
-            # MLflow shows the newest on top: the run itself, its trials, its models.
-            handle = self.bring_one(content, same, parent, self.created - position)
-            parent = parent or handle
+        plan = plan_contents(self.folder)
+        self._done, self._total = 0, sum(planned.work for planned in plan)
+        same: dict[tuple[str | None, str | None], list[TrackedRun]] = {one.identity: [] for one in plan}
+        for run in self._find():
+            same.setdefault(_identity(run), []).append(run)
+        handles = []
+        for planned in plan:
+            self.check()
+            handles.append(self._bring_one(planned, same.pop(planned.identity)))
+            self._parent = handles[0]
+            self._done += planned.work
+            self.tell(self._done, self._total)
+        for unknown in same.values():
+            self._delete(unknown)
+        if self.written:
+            self._delete_doubles(handles)
 
-    def bring_one(
-        self, content: RunContent, found: Sequence[TrackedRun], parent: str | None, started: int
-    ) -> str:
+    def _bring_one(self, planned: Planned, found: Sequence[TrackedRun]) -> str:
         """One run; its handle."""
+        content = planned.make()
         digests = {
             "mmm.values_digest": values_digest(content),
-            "mmm.extras_digest": extras_digest(content, self.root),
+            "mmm.extras_digest": extras_digest(content, self.folder.path),
         }
-        good = [run for run in found if _is_complete(run, digests["mmm.values_digest"])][:1]
-        self.delete_all(run for run in found if run not in good)
-        if not good:
-            return self.write(content, digests, parent, started)
-        run = good[0]
-        if run.tags.get("mmm.extras_digest") != digests["mmm.extras_digest"]:
-            self.write_extras(run.handle, content, digests)
+        run = _usable(found, digests["mmm.values_digest"], begun_digest(content))
+        self._delete(other for other in found if other is not run)
+        if run is None:
+            handle = self._start(planned, content, digests["mmm.values_digest"])
+            self._write(handle, content, digests, {})
+            return handle
+        if not _is_complete(run, digests["mmm.values_digest"]):
+            self._write(run.handle, content, digests, run.tags)
+        elif run.tags.get("mmm.extras_digest") != digests["mmm.extras_digest"]:
+            self._write_extras(run.handle, content, digests)
             self.renewed.append(content.name)
         else:
             self.unchanged.append(content.name)
-        if parent is not None and run.tags.get("mlflow.parentRunId") != parent:
-            self.tracker.log(run.handle, tags={"mlflow.parentRunId": parent})
+        if planned.kind != "run" and run.tags.get("mlflow.parentRunId") != self._parent:
+            self.tracker.log(run.handle, tags={"mlflow.parentRunId": self._parent or ""})
         return run.handle
 
-    def write(self, content: RunContent, digests: Mapping[str, str], parent: str | None, started: int) -> str:
-        """A new run, complete."""
-        self.patience.check()
+    # --------------------------------------------------------------------------------------------------------- one run
+
+    def _start(self, planned: Planned, content: RunContent, digest: str) -> str:
         tags = {"mmm.run_id": self.run_id, "mmm.kind": content.kind, "mmm.name": content.name}
-        tags |= {"mlflow.source.name": "mmm", "mlflow.source.type": "LOCAL"}
-        if parent is not None:
-            tags["mlflow.parentRunId"] = parent
-        handle = self.tracker.start(content.name, tags, started)
-        self.tracker.log(handle, params=content.params, metrics=content.metrics, timestamp=self.created)
-        for block in blocks(content.series):
-            self.patience.check()
-            self.tracker.log_series(handle, block, self.created)
-        if content.dataset is not None:
-            self.tracker.log_dataset(handle, content.dataset)
-        self.write_extras(handle, content, digests)
+        tags |= {"mmm.values_digest": digest, "mlflow.source.name": "mmm", "mlflow.source.type": "LOCAL"}
+        if planned.kind != "run":
+            tags["mlflow.parentRunId"] = self._parent or ""
+        # MLflow shows the newest on top: the run itself, its trials, its models.
+        return self.tracker.start(content.name, tags, self.created - planned.place)
+
+    def _write(
+        self, handle: str, content: RunContent, digests: Mapping[str, str], before: Mapping[str, str]
+    ) -> None:
+        """All of a run that is new or was begun; ``before`` are the tags that it had."""
+        if before and before["mmm.values_digest"] != digests["mmm.values_digest"]:
+            self.tracker.log(handle, tags={"mmm.values_digest": digests["mmm.values_digest"]})
+        if content.is_small:
+            self._write_small(handle, content, digests)
+        else:
+            self._write_values(handle, content, before)
+            for dataset in content.datasets:
+                self.tracker.log_dataset(handle, dataset)
+            self._write_extras(handle, content, digests)
         self.points += content.n_points
         self.written.append(content.name)
-        return handle
 
-    def write_extras(self, handle: str, content: RunContent, digests: Mapping[str, str]) -> None:
-        """Files, tags and status; the mark of completeness last."""
-        self.patience.check()
-        self.tracker.log_files(handle, self.root, content.files)
-        self.tracker.log(handle, tags=content.tags)
-        self.tracker.finish(handle, content.status, self.ended)
-        self.tracker.log(handle, tags={**digests, "mmm.complete": "true"})
+    def _write_small(self, handle: str, content: RunContent, digests: Mapping[str, str]) -> None:
+        """A run without histories and files, in as few calls as it can be."""
+        self.tracker.finish(handle, content.status, self._ended)
+        tags = {**content.tags, **digests, "mmm.complete": "true"}
+        self.tracker.log(
+            handle, params=content.params, metrics=content.metrics, tags=tags, timestamp=self.created
+        )
 
-    def delete_all(self, runs: Iterable[TrackedRun]) -> None:
-        """Take runs away that are incomplete, doubled, or of models that are not selected any more."""
+    def _write_values(self, handle: str, content: RunContent, before: Mapping[str, str]) -> None:
+        """Parameters, metrics and histories; of these without the points that have arrived before."""
+        self.tracker.log(handle, params=content.params, metrics=content.metrics, timestamp=self.created)
+        arrived = int(before.get("mmm.points", "0"))
+        for block in blocks(content.series, skip=arrived):
+            self.check()
+            arrived += sum(len(series.steps) for series in block)
+            self.tracker.log_series(handle, block, self.created, {"mmm.points": str(arrived)})
+            self.tell(self._done + arrived, self._total)
+
+    def _write_extras(self, handle: str, content: RunContent, digests: Mapping[str, str]) -> None:
+        """Files, model, tags and status; the mark of completeness last."""
+        self.check()
+        self.tracker.log_files(handle, self.folder.path, content.files)
+        self._write_model(handle, content)
+        self.tracker.finish(handle, content.status, self._ended)
+        self.tracker.log(handle, tags={**content.tags, **digests, "mmm.complete": "true"})
+
+    def _write_model(self, handle: str, content: RunContent) -> None:
+        """The model that can be loaded: the one there is stays if it is the same, any other goes."""
+        if content.model is None:
+            return
+        digest = content.model.digest
+        tags = {"mmm.run_id": self.run_id, "mmm.name": content.name}
+        found = self.tracker.models(tags)
+        good = [
+            model for model in found if model.is_complete and (model.run, model.digest) == (handle, digest)
+        ]
+        for model in found:
+            if model not in good[:1]:
+                self.tracker.delete_model(model.handle)
+        if not good:
+            shown = ModelTexts(content.params, content.metrics, {**content.tags, **tags}, self.created)
+            self.tracker.log_model(handle, content.model, shown)
+
+    # --------------------------------------------------------------------------------------------------------- details
+
+    @property
+    def _ended(self) -> int:
+        """Milliseconds since 1970 that the run ended; when it was made, before that is known."""
+        path = self.folder.path / "timings.json"
+        seconds = self.folder.json("timings").get("total") if path.is_file() else 0
+        return self.created + int(1000 * (seconds or 0))
+
+    def _find(self) -> list[TrackedRun]:
+        return self.tracker.find({"mmm.run_id": self.run_id})
+
+    def _delete(self, runs: Iterable[TrackedRun]) -> None:
+        """Take runs away that are old, doubled, or of models that are not selected any more."""
         for run in runs:
             if run.tags.get("mmm.kind") in KINDS:
+                for model in self._models_of(run):
+                    self.tracker.delete_model(model)
                 self.tracker.delete(run.handle)
                 self.deleted += 1
+
+    def _models_of(self, run: TrackedRun) -> list[str]:
+        if run.tags["mmm.kind"] != "model":
+            return []
+        found = self.tracker.models({"mmm.run_id": self.run_id, "mmm.name": run.tags["mmm.name"]})
+        return [model.handle for model in found if model.run == run.handle]
+
+    def _delete_doubles(self, handles: Sequence[str]) -> None:
+        """A server that made a run and answered too late was asked for it twice."""
+        known = set(handles)
+        self._delete(run for run in self._find() if run.handle not in known)
+
+    def report(self, experiment: str) -> MirrorReport:
+        """What was done."""
+        return MirrorReport(
+            store=self.tracker.location,
+            experiment=experiment,
+            run_id=self.run_id,
+            written=tuple(self.written),
+            renewed=tuple(self.renewed),
+            unchanged=tuple(self.unchanged),
+            deleted=self.deleted,
+            points=self.points,
+        )
 
 
 def _identity(run: TrackedRun) -> tuple[str | None, str | None]:
@@ -515,87 +332,80 @@ def _is_complete(run: TrackedRun, digest: str) -> bool:
     return run.tags.get("mmm.complete") == "true" and run.tags.get("mmm.values_digest") == digest
 
 
-def _duration(folder: RunFolder) -> int:
-    """Milliseconds the run took; 0 before it is known."""
-    path = folder.path / "timings.json"
-    seconds = folder.json("timings").get("total") if path.is_file() else 0
-    return int(1000 * (seconds or 0))
+def _usable(found: Sequence[TrackedRun], digest: str, begun: str) -> TrackedRun | None:
+    """The run to keep: a complete one, else one that was begun with the same values, else one without any."""
+    complete = [run for run in found if _is_complete(run, digest)]
+    same = [run for run in found if run.tags.get("mmm.values_digest") == digest]
+    bare = [run for run in found if run.tags.get("mmm.values_digest") == begun]
+    return next(iter([*complete, *same, *bare]), None)
 
 
-def mirror(folder: RunFolder, tracker: Tracker, patience: Patience | None = None) -> MirrorReport:
+def mirror(
+    folder: RunFolder, tracker: Tracker, check: Callable[[], None] = _go_on, tell: Tell = _silently
+) -> MirrorReport:
     """Bring a tracker to the state of a run folder.
 
     Args:
-        folder: read only. tracker: where to. patience: how long it may take; default for ever.
+        folder: read only. tracker: where to. check, tell: as of ``Mirroring``.
     Returns:
         What was done.
     Raises:
         TrackingFailed: the tracker failed, or another process is mirroring this folder. What was written stays, and
             the next mirroring goes on from there.
     """
-    patience = patience or Patience(factor=0)
-    spec = folder.spec()
-    contents = read_contents(folder)
-    with locked(folder.path, f"mirroring {folder.run_id}"):
-        patience.start(contents)
-        writer = _Writer(folder, tracker, patience)
-        tracker.open(spec.experiment)
-        writer.bring(contents)
-    return MirrorReport(
-        store=tracker.location,
-        experiment=spec.experiment,
-        run_id=writer.run_id,
-        written=tuple(writer.written),
-        renewed=tuple(writer.renewed),
-        unchanged=tuple(writer.unchanged),
-        deleted=writer.deleted,
-        points=writer.points,
-    )
+    experiment = folder.spec().experiment
+    with locked(folder.path, f"mirroring {folder.run_id}", LOCK_SECONDS):
+        mirroring = Mirroring(folder, tracker, check, tell)
+        tracker.open(experiment)
+        mirroring.bring()
+    return mirroring.report(experiment)
 
 
-def mirror_to(
-    folder: RunFolder, tracking_uri: str | None = None, patience: Patience | None = None
-) -> MirrorReport:
-    """Bring MLflow to the state of a run folder.
+def mirror_to(folder: RunFolder, tracking_uri: str | None = None, tell: Tell = _silently) -> MirrorReport:
+    """Bring MLflow to the state of a run folder; a process that does so in the background steps aside.
 
     Args:
         folder: read only. tracking_uri: wins over the spec's, that over MLFLOW_TRACKING_URI, that over an SQLite file
-        beside the run folder. patience: how long it may take; default for ever.
+        beside the run folder. tell: as of ``Mirroring``.
     Raises:
         TrackingFailed: as ``mirror``.
+    """
+    with claimed(folder), open_tracker(folder, tracking_uri) as tracker:
+        return mirror(folder, tracker, tell=tell)
+
+
+@contextmanager
+def open_tracker(folder: RunFolder, tracking_uri: str | None = None) -> Iterator[MlflowTracker]:
+    """The tracker that a run folder is mirrored to.
+
+    Raises:
+        TrackingFailed: there is no MLflow there.
     """
     store = choose_store(folder.path.resolve().parent, tracking_uri, folder.spec().tracking.uri)
     tracker = MlflowTracker(store)
     try:
-        return mirror(folder, tracker, patience)
+        yield tracker
     finally:
         tracker.close()
 
 
-def mirror_quietly(folder: RunFolder, spec: ExperimentSpec, tracking_uri: str | None = None) -> list[Finding]:
-    """The last stage of a run: mirror it, and make a finding of any failure. Never raises.
+@contextmanager
+def claimed(folder: RunFolder) -> Iterator[None]:
+    """Ask a process in the background to leave the folder to this one; see ``is_claimed``."""
+    with locked(folder.path / "inputs", f"mirroring {folder.run_id}", LOCK_SECONDS):
+        yield
 
-    Args:
-        folder: complete, its status and summary written. spec: says whether to track at all. tracking_uri: as in
-        ``mirror_to``.
-    Returns:
-        Nothing, or one warning.
-    """
-    if not spec.tracking.enabled:
-        return []
-    try:
-        mirror_to(folder, tracking_uri, Patience())
-    except TrackingFailed as error:
-        reason = str(error)
-    except Exception as error:  # noqa: BLE001 - a mirror must not cost a result, whatever happens to it
-        reason = f"{type(error).__name__}: {error}"
-    else:
-        return []
-    return [
-        Finding(
-            "tracking-failed",
-            Severity.WARNING,
-            f"MLflow does not show this run, or not all of it: {reason}.",
-            f"Run `mmm track {folder.run_id}` later; it brings MLflow to the state of the run folder.",
-        )
-    ]
+
+def is_claimed(folder: RunFolder) -> bool:
+    """Whether a process has asked for the folder."""
+    return is_locked(folder.path / "inputs")
+
+
+def failure(folder: RunFolder, reason: str) -> Finding:
+    """What a run says when MLflow does not show it."""
+    return Finding(
+        FAILED,
+        Severity.WARNING,
+        f"MLflow does not show this run, or not all of it: {reason}.",
+        f"Run `mmm track {folder.run_id}` later; it brings MLflow to the state of the run folder.",
+    )

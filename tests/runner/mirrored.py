@@ -175,6 +175,7 @@ class Picture:
     datasets: list[tuple[str, str]]
     status: str
     span: tuple[int, int | None]
+    models: list[tuple[str, str]]  # name and digest of what was logged from it
 
 
 def picture(tracker: Tracker, histories: Sequence[str] | None = None) -> dict[str, Picture]:
@@ -211,6 +212,7 @@ def _memory_picture(tracker: MemoryTracker) -> dict[str, Picture]:
             [(dataset.name, dataset.digest) for dataset in run.datasets],
             str(run.status),
             (run.started, run.ended),
+            [(one.model.name, one.model.digest) for one in tracker.kept.values() if one.run == handle],
         )
         for handle, run in runs.items()
     }
@@ -241,6 +243,11 @@ def _mlflow_run(
         [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs],
         run.info.status,
         (run.info.start_time, run.info.end_time),
+        [
+            (model.name, model.tags["mmm.digest"])
+            for model in client.search_logged_models([run.info.experiment_id])
+            if model.source_run_id == handle
+        ],
     )
 
 
@@ -282,6 +289,9 @@ class FailingTracker(MemoryTracker):
             "log_series",
             "log_files",
             "log_dataset",
+            "models",
+            "log_model",
+            "delete_model",
             "finish",
             "delete",
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -21,7 +22,6 @@ from hypothesis import strategies as st
 
 from mmm_core.errors import UserError
 from runner.commands import track, ui
-from runner.findings import Severity
 from runner.run_folder import RunFolder
 from runner.tables import read_table, table_of, write_json, write_table
 from runner.tracking import mirror as mirror_module
@@ -36,17 +36,9 @@ from runner.tracking.base import (
     name_tags,
     original_name,
 )
+from runner.tracking.contents import _distinct, _flat, history_names, read_contents
 from runner.tracking.memory_tracker import MemoryTracker
-from runner.tracking.mirror import (
-    HISTORY,
-    Patience,
-    _distinct,
-    _flat,
-    mirror,
-    mirror_quietly,
-    mirror_to,
-    read_contents,
-)
+from runner.tracking.mirror import Mirroring, mirror, mirror_to
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store, without_password
 from tests.runner.mirrored import (
     N_CANDIDATES,
@@ -56,7 +48,6 @@ from tests.runner.mirrored import (
     copy_run,
     empty_store,
     make_run,
-    make_spec,
     picture,
 )
 
@@ -159,7 +150,11 @@ def test_the_history_of_a_trial_is_its_table_without_what_is_not_finite(made):
     runs = by_name(picture(mirrored(made)))
     for trial in ("trial-01", "trial-02"):
         table = read_table(made.path / "candidates" / f"{trial}.parquet")
-        names = [*HISTORY, "effect_share_tv", "effect_share_search"]
+        names = [
+            *("nrmse", "nrmse_train", "nrmse_val", "nrmse_test", "decomp_rssd"),
+            *("rsq_train", "rsq_val", "rsq_test"),
+            *("effect_share_tv", "effect_share_search", "roas_tv", "roas_search"),
+        ]
         for name in names:
             pairs = zip(table["iteration"].to_pylist(), table[name].to_pylist(), strict=True)
             expected = [(step, value) for step, value in pairs if np.isfinite(value)]
@@ -188,7 +183,11 @@ def test_the_run_carries_spec_data_results_and_files(made):
     for tag in ("spec_digest", "data_digest", "problem_digest"):
         assert run.tags[f"mmm.{tag}"] == manifest[tag]
     assert run.tags["mmm.status"] == "done"
-    assert run.datasets == [("weekly.csv", manifest["data_digest"][:36])]
+    tables = ["candidates/trial-01.parquet", "candidates/trial-02.parquet"]
+    assert run.datasets == [
+        ("weekly.csv", manifest["data_digest"][:36]),
+        *((name, hashlib.sha256((made.path / name).read_bytes()).hexdigest()[:36]) for name in tables),
+    ]
     assert run.latest["candidates"] == N_TRIALS * N_CANDIDATES
     for name in ("nrmse", "nrmse_test", "decomp_rssd", "rsq_train", "error_score"):
         assert run.latest[name] == best[name]
@@ -248,7 +247,8 @@ def test_every_number_is_finite_and_every_name_legal_whatever_the_channels_are_c
     trial = contents[1]
     assert trial.kind == "trial"
     shown = {original_name(series.key, trial.tags) for series in trial.series}
-    assert shown == {*HISTORY, *(f"effect_share_{channel}" for channel in channels)}
+    assert shown == set(history_names(folder.spec()))
+    assert {f"roas_{channel}" for channel in channels} <= shown
 
 
 def test_a_spec_is_flat_by_the_names_of_its_lists():
@@ -385,18 +385,98 @@ def test_runs_of_other_folders_are_left_alone(tmp_path, made):
 
 
 def test_a_folder_is_mirrored_by_one_process_at_a_time(made, monkeypatch):
-    monkeypatch.setattr(mirror_module, "locked", lambda path, what: locked(path, what, timeout=0.0))
+    monkeypatch.setattr(mirror_module, "locked", lambda path, what, _: locked(path, what, timeout=0.0))
     with locked(made.path, "testing"), pytest.raises(TrackingFailed, match="another process"):
         mirror(made, MemoryTracker())
     mirror(made, MemoryTracker())
 
 
-def test_a_slow_store_is_given_up(made, monkeypatch):
-    clock = iter(np.arange(0.0, 1e6, 30.0))
-    monkeypatch.setattr(mirror_module.time, "monotonic", lambda: float(next(clock)))
-    with pytest.raises(TrackingFailed, match="too slow"):
-        mirror(made, MemoryTracker(), Patience())
-    mirror(made, MemoryTracker())  # mmm track has all the time of the world
+def test_what_was_written_while_the_run_went_on_is_the_same_in_the_end(tmp_path, made):
+    folder = copy_run(made, tmp_path)
+    later = {name: (folder.path / name).read_bytes() for name in LATER}
+    for name in LATER:
+        (folder.path / name).unlink()
+    folder.set_status("running")
+    tracker = MemoryTracker()
+    tracker.open(folder.spec().experiment)
+    mirroring = Mirroring(folder, tracker)
+    mirroring.begin()
+    assert by_name(picture(tracker))[folder.run_id].status == "RUNNING"
+    mirroring.bring_trials()
+    points = sum(len(h) for run in tracker.runs.values() for h in run.histories.values())
+    (folder.path / LATER[0]).write_bytes(later[LATER[0]])
+    mirroring.bring_trials()
+    assert {run.tags["mmm.kind"] for run in tracker.runs.values()} == {"run", "trial"}
+    assert sum(len(h) for run in tracker.runs.values() for h in run.histories.values()) > points
+    for name in LATER:
+        (folder.path / name).write_bytes(later[name])
+    folder.set_status("done")
+    mirroring.bring()
+    assert by_name(picture(tracker)) == by_name(picture(mirrored(folder)))
+    assert mirroring.deleted == 0
+
+
+LATER = ["candidates/trial-02.parquet", "clusters.parquet", "pareto.parquet", "summary.json", "timings.json"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "shown"), [("running", "KILLED"), ("interrupted", "KILLED"), ("failed", "FAILED")]
+)
+def test_a_run_that_ends_before_its_time_is_not_left_as_going_on(tmp_path, made, noted, shown):
+    folder = copy_run(made, tmp_path)
+    folder.set_status(noted)
+    tracker = MemoryTracker()
+    tracker.open(folder.spec().experiment)
+
+    def end() -> None:
+        if any(run.histories for run in tracker.runs.values()):
+            raise TrackingFailed("the run has ended")
+
+    mirroring = Mirroring(folder, tracker, end)
+    mirroring.begin()
+    with pytest.raises(TrackingFailed):
+        mirroring.bring_trials()
+    mirroring.abandon()
+    assert {run.status for run in tracker.runs.values()} == {shown}
+    assert {run.tags["mmm.kind"] for run in tracker.runs.values()} == {"run", "trial"}
+    mirror(folder, tracker)
+    assert by_name(picture(tracker)) == by_name(picture(mirrored(folder)))
+
+
+class CountingTracker(FailingTracker):
+    """Counts the points that it is sent."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(calls)
+        self.sent: dict[str, int] = {}
+
+    def log_series(self, handle, series, timestamp, tags=None):
+        self.sent[handle] = self.sent.get(handle, 0) + sum(len(one.steps) for one in series)
+        super().log_series(handle, series, timestamp, tags)
+
+
+def test_histories_go_on_where_they_were_cut(made, monkeypatch):
+    monkeypatch.setattr(mirror_module, "blocks", lambda series, skip=0: blocks(series, 100, skip))
+    whole = by_name(picture(mirrored(made)))
+    cut = 0
+    for calls in range(8, 24):
+        tracker = CountingTracker(calls)
+        with pytest.raises(TrackingFailed):
+            mirror(made, tracker)
+        arrived = {handle: int(run.tags.get("mmm.points", 0)) for handle, run in tracker.runs.items()}
+        cut += any(0 < n < 400 for n in arrived.values())
+        tracker.left, tracker.sent = 10_000, {}
+        mirror(made, tracker)
+        assert by_name(picture(tracker)) == whole
+        assert set(arrived) <= set(tracker.runs)  # nothing begun is thrown away
+        for handle, sent in tracker.sent.items():
+            total = sum(len(h) for key, h in tracker.runs[handle].histories.items() if key in names_of(made))
+            assert sent == total - arrived.get(handle, 0)
+    assert cut >= 3
+
+
+def names_of(folder: RunFolder) -> list[str]:
+    return history_names(folder.spec())
 
 
 # ------------------------------------------------------------------------------------------------- which store it is
@@ -537,31 +617,16 @@ def test_a_new_store_is_made_once_however_many_open_it(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mlflow.db"]
 
 
-def test_a_dead_server_costs_a_finding(made):
-    spec = made.spec()
-    findings = mirror_quietly(made, spec, DEAD)
-    assert [(f.case, f.status) for f in findings] == [("tracking-failed", Severity.WARNING)]
-    assert "no MLflow server answers" in findings[0].details
-    assert "\n" not in findings[0].details
-    assert f"mmm track {made.run_id}" in findings[0].recommendation
+def test_a_dead_server_is_told_at_once(made):
+    with pytest.raises(TrackingFailed, match="no MLflow server answers") as caught:
+        mirror_to(made, DEAD)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_dead_database_costs_a_finding_without_its_password(made):
-    details = mirror_quietly(made, made.spec(), "postgresql://me:secret@127.0.0.1:9/mlflow")[0].details
-    assert "no database answers" in details
-    assert "secret" not in details
-
-
-def test_even_a_broken_folder_costs_a_finding_only(tmp_path, made):
-    folder = copy_run(made, tmp_path)
-    (folder.path / "candidates" / "trial-01.parquet").write_bytes(b"broken")
-    empty_store(tmp_path)
-    assert mirror_quietly(folder, folder.spec())[0].case == "tracking-failed"
-
-
-def test_tracking_can_be_switched_off(tmp_path, made):
-    spec = make_spec(tmp_path / "data", tracking={"enabled": False})
-    assert mirror_quietly(made, spec, DEAD) == []
+def test_a_dead_database_is_told_without_its_password(made):
+    with pytest.raises(TrackingFailed, match="no database answers") as caught:
+        mirror_to(made, "postgresql://me:secret@127.0.0.1:9/mlflow")
+    assert "secret" not in str(caught.value)
 
 
 # ---------------------------------------------------------------------------------------------------------- commands
@@ -659,11 +724,15 @@ def test_a_run_is_mirrored_over_http_to_a_real_server_and_the_ui_shows_it(tmp_pa
     assert server.returncode == 0
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
-    assert mirror_quietly(folder, folder.spec(), url)[0].case == "tracking-failed"
+    with pytest.raises(TrackingFailed, match="no MLflow server answers"):
+        mirror_to(folder, url)
 
 
 @pytest.mark.integration
-def test_a_server_that_does_not_answer_is_given_up(made):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        findings = mirror_quietly(made, made.spec(), f"http://127.0.0.1:{silent.getsockname()[1]}")
-    assert "no MLflow server answers" in findings[0].details
+def test_a_server_that_does_not_answer_is_given_up(made, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(TrackingFailed, match="no MLflow server"),
+    ):
+        mirror_to(made, f"http://127.0.0.1:{silent.getsockname()[1]}")
