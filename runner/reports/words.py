@@ -222,8 +222,7 @@ WORDS: dict[str, str] = {
     "answer.studies.one": "The best model, {candidate}, agrees with the lift study.",
     "answer.studies.all": "The best model, {candidate}, agrees with all {n} lift studies that have an interval.",
     "answer.studies.some": (
-        "The best model, {candidate}, agrees with {k} of {n} lift studies that have an interval and contradicts the "
-        "others: {studies}."
+        "The best model, {candidate}, agrees with {k} of {n} lift studies that have an interval; {studies}."
     ),
     "answer.studies.miss": "for {channel} it predicts {predicted} where {estimate} was found",
     "answer.studies.error": (
