@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -226,7 +227,7 @@ def _widest(several: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tupl
 
 
 def _findings(curve: _Curve, found: CurveBounds, bounds: Mapping[str, tuple[float, float]]) -> list[Finding]:
-    channel, path = curve.spec.channel, curve.spec.path
+    channel, path = curve.spec.channel, PurePath(curve.spec.path).name
     (a, b), (c, d) = bounds["alpha"], bounds["gamma"]
     told = [
         Finding(
@@ -248,10 +249,10 @@ def _findings(curve: _Curve, found: CurveBounds, bounds: Mapping[str, tuple[floa
         told.append(
             Finding(
                 "curve-beyond",
-                Severity.WARNING,
+                Severity.WARNING if found.gamma > GAMMA[1] else Severity.INFO,
                 f"The curve of {channel} may bend at {found.gamma_range[1]:.3g} times the largest adstocked exposure; "
-                "gamma ends at 1.",
-                "Check the currency of the curve and its periods.",
+                "its range is cut at 1.",
+                "Check the currency of the curve and its periods." if found.gamma > GAMMA[1] else "",
             )
         )
     return told

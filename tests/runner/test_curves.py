@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from mmm_core.errors import UserError
 from mmm_core.limits import within_limits
 from mmm_core.types import Adstock
 from runner.curves import CurveCalibration, calibrate_curves
-from runner.dataset import panel_from_table
-from runner.spec import decode
+from runner.dataset import load_panel, panel_from_table
+from runner.spec import decode, load_spec
+from tests.benchmarks.search_options import write_curves
 from tests.reference.candidate import hill
 from tests.runner.small import change, small_spec, small_table
 
 SHIPPED = Path(__file__).resolve().parents[3] / "shared" / "data" / "df_curve_reach_freq.csv"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 # The curves that small_table was made with: no carryover, tv in spend, web in clicks.
 TV, WEB = (1.0, 900.0), (1.0, 1500.0)
 
@@ -87,6 +90,8 @@ def test_a_flight_of_several_periods(tmp_path):
     assert told == plain
     silent = calibrated(tmp_path, four, spec=fixed).findings
     assert [finding.case for finding in silent] == ["curve-calibration", "curve-beyond"]
+    assert silent[1].recommendation
+    assert str(tmp_path) not in silent[0].details  # where a table lies must not change the bytes of a run
 
 
 def test_robyns_reading_is_a_share_of_the_last_spend(tmp_path):
@@ -219,7 +224,20 @@ def test_names_what_does_not_belong_to_the_channel(tmp_path):
     )
 
 
-# -------------------------------------------------------------------------------------------------- the shipped example
+# ------------------------------------------------------------------------------------------------- the shipped examples
+
+
+def test_the_curves_of_the_quickstart_hold_its_truth(tmp_path):
+    spec = load_spec(EXPERIMENTS / "quickstart_curves.yaml")
+    found = calibrate_curves(spec, load_panel(spec))
+    truth = json.loads((EXPERIMENTS / "data" / "quickstart_truth.json").read_text())["channels"]
+    assert sorted(found.bounds) == ["social", "tv"]
+    for channel, bounds in found.bounds.items():
+        for parameter, (low, high) in bounds.items():
+            assert low <= truth[channel][parameter] <= high
+    write_curves(tmp_path / "again.csv")
+    shipped = EXPERIMENTS / "data" / "quickstart_curves.csv"
+    assert (tmp_path / "again.csv").read_bytes() == shipped.read_bytes()
 
 
 @pytest.mark.skipif(
