@@ -51,8 +51,10 @@ class Change:
     """One quantity of one component, before and after.
 
     ``previous`` is null for what the model before did not have. ``standardised_change`` counts standard errors of the
-    previous value; ``is_beyond_uncertainty`` says whether the new value lies outside the previous interval; both are
-    null where that is not known. Parts are null where the change is not taken apart; ``reason`` is the largest of them.
+    previous value, which are half of its interval's width over the normal quantile of the level;
+    ``is_beyond_uncertainty`` says whether it exceeds that quantile. (Intervals say where the truth may be and so lie
+    beside an estimate that the ridge shrank; a change of estimates is held against their width.) Both are null where
+    there is no interval. Parts are null where the change is not taken apart; ``reason`` is the largest of them.
     """
 
     component: str
@@ -212,10 +214,8 @@ def _change(
     previous, new = (_finite(value) for value in values)
     before, after = ((_finite(ends[0]), _finite(ends[1])) if ends else (None, None) for ends in bounds)
     moved = None if previous is None or new is None else new - previous
-    beyond = None
-    if previous is not None and new is not None and before[0] is not None and before[1] is not None:
-        slack = NOTHING * (abs(previous) + abs(new))
-        beyond = not before[0] - slack <= new <= before[1] + slack
+    error = _standard_error(before, told.refresh.previous.level)
+    counted = None if moved is None or error is None else moved / error
     parts = _parts(previous, links)
     return Change(
         component=component,
@@ -229,8 +229,8 @@ def _change(
         new_lower=after[0],
         new_upper=after[1],
         level=told.refresh.previous.level,
-        standardised_change=_standardised(told, moved, before),
-        is_beyond_uncertainty=beyond,
+        standardised_change=counted,
+        is_beyond_uncertainty=None if counted is None else abs(counted) > _z(told.refresh.previous.level),
         reason=_reason(parts, previous, new),
         **parts,
     )
@@ -240,13 +240,16 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-def _standardised(
-    told: Refreshed, moved: float | None, ends: tuple[float | None, float | None]
-) -> float | None:
-    if moved is None or ends[0] is None or ends[1] is None or ends[1] <= ends[0]:
+def _z(level: float) -> float:
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def _standard_error(ends: tuple[float | None, float | None], level: float) -> float | None:
+    """That of a normal whose interval is as wide; None where there is none."""
+    lower, upper = ends
+    if lower is None or upper is None or upper <= lower:
         return None
-    z = NormalDist().inv_cdf(0.5 + told.refresh.previous.level / 2)
-    return moved / ((ends[1] - ends[0]) / (2 * z))
+    return (upper - lower) / (2 * _z(level))
 
 
 def _parts(previous: float | None, links: Sequence[float] | None) -> dict[str, float | None]:

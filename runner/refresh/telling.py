@@ -68,12 +68,11 @@ def _movement(row: Change) -> Iterator[str]:
 
 
 def _beside(row: Change) -> str:
-    if row.is_beyond_uncertainty is None:
+    if row.standardised_change is None or row.previous_lower is None or row.previous_upper is None:
         return "and its sampling uncertainty is not known"
     word = "beyond" if row.is_beyond_uncertainty else "within"
-    return (
-        f"{word} sampling uncertainty ({row.level:.0%} {row.previous_lower:.2f} to {row.previous_upper:.2f})"
-    )
+    reach = (row.previous_upper - row.previous_lower) / 2
+    return f"{word} sampling uncertainty ({row.level:.0%}: ± {reach:.2f})"
 
 
 def _because(row: Change) -> str:
