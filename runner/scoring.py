@@ -83,7 +83,7 @@ class Scorer:
         self._rates = {
             channel["name"]: channel["currency_per_exposure"]
             for channel in record["channels"]
-            if channel.get("exposure_column")
+            if channel["kind"] == "paid" and channel["exposure_column"]
         }
 
     @classmethod
