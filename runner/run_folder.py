@@ -105,6 +105,7 @@ class RunFolder:
                 "machine": machine(),
                 "stages": {},
                 **({"origin": dict(origin)} if origin else {}),
+                **({"refresh": spec.refresh.facts} if spec.refresh else {}),
             }
         )
         return folder

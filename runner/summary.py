@@ -78,6 +78,7 @@ def summarise(
         "experiment": spec.experiment,
         "status": folder.manifest()["status"],
         "outcome_kind": str(problem.outcome_kind),
+        **({"refresh": spec.refresh.facts} if spec.refresh else {}),
         "candidates": len(selection.pareto.front),
         "converged": {verdict.loss: verdict.is_converged for verdict in selection.convergence.verdicts},
         "selected": [_selected(problem, selection, row) for row in range(len(selection.models))],

@@ -69,6 +69,36 @@ def print_run(folder: RunFolder) -> None:
     _say(out, f"run folder: {folder.path}")
 
 
+def print_refresh(folder: RunFolder) -> None:
+    """What moved, channel by channel, and the run that it is."""
+    out = console()
+    told = folder.json("summary")["refresh"]
+    rows = [row for row in folder.table("refresh").to_pylist() if row["quantity"] in ("roas", "cpa")]
+    _say(
+        out,
+        f"Refresh {told['depth']} with {told['periods']} new periods, model {told['candidate']} of {told['run']}",
+    )
+    metric = rows[0]["quantity"].upper()
+    header = ["channel", f"{metric} before", "now", "change", "standard errors", "mostly by"]
+    _print_table(out, header, [_moved(row) for row in rows])
+    print_run(folder)
+
+
+def _moved(row: dict[str, Any]) -> list[str]:
+    before, after = row["previous"], row["new"]
+    counted = row["standardised_change"]
+    change = "-" if before is None or after is None else _percent(after, before, 1)
+    errors = "-" if counted is None else f"{counted:+.1f}"
+    return [
+        row["component"],
+        _number(before),
+        _number(after),
+        change,
+        errors,
+        row["reason"].replace("_", " ") or "-",
+    ]
+
+
 def print_import(imported: Imported) -> None:
     """How well a model of Robyn's was met, and the run that it became."""
     out = console()

@@ -87,7 +87,7 @@ def prepare(
     candidate: str | None = None,
     steps: int | None = None,
     grow: bool = False,
-    wish: Wish = Wish(),
+    wish: Wish | None = None,
 ) -> tuple[ExperimentSpec, list[Finding]]:
     """The spec of the refresh, and what was noticed about the new table; arguments as of ``run``.
 
@@ -101,7 +101,8 @@ def prepare(
     chosen = choose_candidate(folder, candidate)
     model, problem = previous_model(folder, spec, panel, chosen)
     before = Before(folder.run_id, spec, problem, chosen, model)
-    return refreshed_spec(before, data, len(new.dates), move, wish), notice_rows(panel, new, move, spec)
+    asked = refreshed_spec(before, data, len(new.dates), move, wish or Wish())
+    return asked, notice_rows(panel, new, move, spec)
 
 
 def whole_panel(spec: ExperimentSpec, data: str) -> MediaPanel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
@@ -83,6 +83,17 @@ class RefreshSpec(Strict):
         return self
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Where the run stands in the line of runs, for its manifest and its summary."""
+        return {
+            "run": self.run,
+            "candidate": self.candidate,
+            "depth": self.depth,
+            "lineage": list(self.lineage),
+            "periods": self.periods,
+        }
+
+    @property
     def depth(self) -> int:
-        """How many refreshes stand between this run and the first one, itself counted."""
+        """How many refreshes lead from the first run to this one, itself counted."""
         return len(self.lineage)

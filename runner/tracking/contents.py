@@ -164,6 +164,9 @@ def _run_tags(
         "mmm.status": manifest["status"],
         "mmm.outcome_kind": str(spec.outcome.kind),
     }
+    if spec.refresh is not None:
+        tags["parent_run"], tags["parent_candidate"] = spec.refresh.run, spec.refresh.candidate
+        tags["lineage"], tags["depth"] = " > ".join(spec.refresh.lineage), str(spec.refresh.depth)
     if manifest.get("git_commit"):
         tags["mlflow.source.git.commit"] = manifest["git_commit"]
     if "candidate" in best:
@@ -187,9 +190,14 @@ def _run_metrics(
 
 
 def _spec_params(spec: ExperimentSpec) -> dict[str, str]:
-    """The resolved spec, flat. Where it is tracked is no parameter, and may hold a password."""
+    """The resolved spec, flat. Where it is tracked is no parameter, and may hold a password; the model before a refresh
+    is a hundred numbers, which stand in the artifact ``spec.yaml``.
+    """
     tree = spec.resolved()
     del tree["tracking"]
+    if spec.refresh is not None:
+        for key in ("previous", "bounds"):
+            del tree["refresh"][key]
     return dict(_flat(tree))
 
 

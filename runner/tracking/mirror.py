@@ -205,8 +205,9 @@ class Mirroring:
             self.renewed.append(content.name)
         else:
             self.unchanged.append(content.name)
-        if planned.kind != "run" and run.tags.get("mlflow.parentRunId") != self._parent:
-            self.tracker.log(run.handle, tags={"mlflow.parentRunId": self._parent or ""})
+        above = self._above(planned)
+        if above and run.tags.get("mlflow.parentRunId") != above:
+            self.tracker.log(run.handle, tags={"mlflow.parentRunId": above})
         return run.handle
 
     # --------------------------------------------------------------------------------------------------------- one run
@@ -214,10 +215,20 @@ class Mirroring:
     def _start(self, planned: Planned, content: RunContent, digest: str) -> str:
         tags = {"mmm.run_id": self.run_id, "mmm.kind": content.kind, "mmm.name": content.name}
         tags |= {"mmm.values_digest": digest, "mlflow.source.name": "mmm", "mlflow.source.type": "LOCAL"}
-        if planned.kind != "run":
-            tags["mlflow.parentRunId"] = self._parent or ""
+        if above := self._above(planned):
+            tags["mlflow.parentRunId"] = above
         # MLflow shows the newest on top: the run itself, its trials, its models.
         return self.tracker.start(content.name, tags, self.created - planned.place)
+
+    def _above(self, planned: Planned) -> str | None:
+        """The run that a run is shown below: the folder's own, and of that, in a refresh, the run before it."""
+        refresh = self.folder.spec().refresh
+        if planned.kind != "run":
+            return self._parent
+        if refresh is None:
+            return None
+        found = self.tracker.find({"mmm.run_id": refresh.run, "mmm.kind": "run"})
+        return found[0].handle if found else None
 
     def _write(
         self, handle: str, content: RunContent, digests: Mapping[str, str], before: Mapping[str, str]
