@@ -44,6 +44,7 @@ def csv_tables(run: RunData) -> Iterator[tuple[str, pa.Table]]:
         "pareto": lambda: _pareto(run),
         "convergence": lambda: run.convergence,
         "calibration": lambda: run.calibration,
+        "refresh": lambda: run.moved,
         "plans": lambda: _plans(run),
         "candidates": lambda: _front_candidates(run),
     }

@@ -214,6 +214,7 @@ class RunData:
     pareto: pa.Table | None
     clusters: pa.Table | None
     calibration: pa.Table | None
+    moved: pa.Table | None
     findings: Sequence[Mapping[str, Any]] | None
     timings: Mapping[str, Any] | None
 
@@ -279,6 +280,7 @@ def load_run(folder: RunFolder) -> RunData:
         pareto=_optional(folder, "pareto"),
         clusters=clusters,
         calibration=_optional(folder, "calibration"),
+        moved=_optional(folder, "refresh"),
         findings=_optional_json(folder, "findings"),
         timings=_optional_json(folder, "timings"),
     )

@@ -15,6 +15,7 @@ from runner.reports.data import Bar, ModelView, PlanView, RunData, ScenarioView
 from runner.reports.figures.plans import change
 from runner.reports.html import Markup, bullets, data_uri, definitions, figure, join, swatch, table, tag
 from runner.reports.lift_studies import studies_section
+from runner.reports.moved import moved_section
 from runner.reports.pictures import Pictures, model_file, plan_file
 from runner.reports.plan_page import asked_of, outcome_of
 from runner.reports.words import say
@@ -34,6 +35,7 @@ def page_html(run: RunData, pictures: Pictures, tables: Sequence[str]) -> str:
     sections = {
         "answer": _answer(run, pictures, embedder),
         "findings": _findings(run),
+        **({"moved": moved_section(run)} if run.spec.refresh is not None else {}),
         "search": _search(run, pictures, embedder),
         "models": _models(run, pictures, embedder),
         **({"studies": studies_section(run)} if run.spec.calibration is not None else {}),

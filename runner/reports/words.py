@@ -171,6 +171,7 @@ WORDS: dict[str, str] = {
     "page.lead.unfinished": "The run did not finish: this page shows what there is.",
     "nav.answer": "Answer",
     "nav.findings": "Findings",
+    "nav.moved": "What moved",
     "nav.search": "Search",
     "nav.models": "Models",
     "nav.studies": "Lift studies",
@@ -261,6 +262,35 @@ WORDS: dict[str, str] = {
     "finding.info": "for information",
     "finding.warning": "warning",
     "finding.problem": "problem",
+    # page: what a refresh moved
+    "moved.title": "What moved",
+    "moved.lead": (
+        "A refresh of model {candidate} of run {before}, whose window was {start} to {end}, with {periods} new {many}."
+    ),
+    "moved.channels": "{metric} of the paid channels; bold: the largest part, and changes beyond sampling uncertainty",
+    "moved.components": "Contribution per {one} of every component",
+    "moved.parts": (
+        "The parts of a change, one thing changing at a time, each measured on the weeks of the new window; they add "
+        "up to the change. Standard errors are those of the value before."
+    ),
+    "moved.window": "window",
+    "moved.window.means": "the same coefficients and curves on the new window: other weeks, other spends",
+    "moved.data": "data",
+    "moved.data.means": (
+        "fitted again to the old window of the new table: restated rows, a newly fitted baseline, a new cost per "
+        "exposure"
+    ),
+    "moved.new_rows": "new rows",
+    "moved.new_rows.means": "fitted to the old window and the new rows",
+    "moved.old_rows": "old rows",
+    "moved.old_rows.means": "fitted to the new window, which the oldest rows have left",
+    "moved.hyperparameters": "hyperparameters",
+    "moved.hyperparameters.means": "those of the refreshed model instead of those before",
+    "moved.lineage": "The line of runs: {runs}.",
+    "head.component": "component",
+    "head.before": "before",
+    "head.now": "now",
+    "head.errors": "standard errors",
     # page: search
     "search.title": "How the models were found",
     "search.lead": (
@@ -397,6 +427,7 @@ WORDS: dict[str, str] = {
     "table.response_curves": "response curves of the paid channels, by model",
     "table.pareto": "candidates on the fronts kept, with losses and cluster",
     "table.convergence": "losses over the course of the search",
+    "table.refresh": "what a refresh moved: every quantity before and after, and the parts of its change",
     "table.calibration": "what each selected model predicts for each lift study, beside what the study found",
     "table.plans": "every plan, a row a channel, by scenario and model",
     "table.candidates": "everything about the candidates on the fronts kept",
@@ -406,6 +437,7 @@ WORDS: dict[str, str] = {
     "missing.search": "Nothing was searched: the model was brought along.",
     "missing.pareto": "There is no table of Pareto fronts: the run did not get that far.",
     "missing.clusters": "There is no table of clusters: the run did not get that far.",
+    "missing.moved": "There is no table of what moved: the run did not get that far.",
     "missing.calibration": "There is no calibration table: the run did not get that far.",
     "missing.intervals": "There are no sampling intervals: the run has no intervals.parquet.",
     "missing.refits": "There are no sampling intervals: the spec asks for no refits.",
