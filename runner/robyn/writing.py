@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mmm_core.errors import UserError
+from mmm_core.evaluate import evaluate_candidates
 from mmm_core.types import LOSS_COLUMNS, CandidateBatch, InterceptRule, ModelProblem, Role
 from runner import __version__
 from runner.dataset import Frequency, MediaPanel
@@ -162,7 +163,12 @@ class _Source:
 
     @cached_property
     def losses(self) -> dict[str, float]:
-        return dict(zip(LOSS_COLUMNS, self.batch.losses[0].tolist(), strict=True))
+        """Loss -> value; of a refresh those of the model by itself, which is what R will say of it."""
+        losses = self.batch.losses
+        if self.problem.reference is not None:
+            alone = replace(self.problem, reference=None)
+            losses = evaluate_candidates(alone, self.batch.hyperparameters, self.batch.penalty).losses
+        return dict(zip(LOSS_COLUMNS, losses[0].tolist(), strict=True))
 
     @cached_property
     def raw_data(self) -> list[dict[str, Any]]:
@@ -516,10 +522,10 @@ def notes(source: _Source) -> tuple[str, ...]:
         )
     if not spec.search.rssd_zero_penalty:
         found.append("DECOMP.RSSD is without the zero penalty: call robyn_run(rssd_zero_penalty = FALSE).")
-    if getattr(spec, "refresh", None) is not None:
+    if spec.refresh is not None:
         found.append(
-            "The run is a refresh: its decomp.rssd measures the distance to the model before it. The file says nothing "
-            "of the chain, and R will treat the model as an initial one."
+            "The run is a refresh, and R will treat its model as an initial one: the file says nothing of the models "
+            "before it, and its DECOMP.RSSD is that of the model by itself."
         )
     spaced = [column for column in source.columns.values() if " " in column]
     if spaced:

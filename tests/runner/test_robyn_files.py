@@ -15,6 +15,7 @@ from mmm_core.errors import UserError
 from runner.commands.allocate import run as allocate
 from runner.commands.allocate import scenario_options
 from runner.commands.export_robyn import run as export_robyn
+from runner.commands.refresh import run as refresh
 from runner.commands.run import run as run_spec
 from runner.journal import batch_from_table, read_trials
 from runner.model_files import read_record
@@ -150,6 +151,26 @@ def test_the_run_has_every_table_and_can_be_planned_with(small_run, tree, tmp_pa
     assert plans.plans.ensemble.initial.total_response == pytest.approx(paid, rel=1e-9)
     view = load_run(found.folder)
     assert [model.model.candidate for model in view.models] == [found.candidate]
+
+
+def test_an_imported_model_is_refreshed_and_leaves_again(tmp_path):
+    spec = write_small(tmp_path, search__trials=1, scenarios=[], window__end="2023-11-27")
+    run = run_spec(spec, runs=tmp_path / "runs")
+    found = imported(write_tree(tmp_path, exported_tree(run, tmp_path)), tmp_path)
+    overrides = ["search.trials=1", "search.iterations=40", "execution.backend=serial"]
+    fresh = refresh(
+        found.folder.path,
+        data=str(tmp_path / "table.csv"),
+        steps=2,
+        overrides=overrides,
+        runs=tmp_path / "runs",
+    )
+    assert str(fresh.spec().window.end) == "2023-12-11"
+    assert fresh.spec().refresh.candidate == found.candidate
+    again = exported_tree(fresh, tmp_path)
+    back = imported(write_tree(tmp_path, again), tmp_path)
+    assert back.comparison.worst.relative < 1e-9
+    assert "decomp_rssd" in [d.name for d in back.comparison.differences]
 
 
 def test_raw_data_of_the_file_is_written_where_the_spec_finds_it(tree, tmp_path):
