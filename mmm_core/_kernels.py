@@ -1048,3 +1048,107 @@ def evaluate_batch(
             loss[DECOMP_RSSD] = distance_to_reference(
                 contributions[c], intercept * n_window, first_media, n_paid, reference
             )
+
+
+# ------------------------------------------------------------------------------------------------------------ search
+
+
+@kernel
+def bounce(position):
+    """A position outside [0, 1] thrown back from the border that it crossed; from far away it sticks to the other."""
+    if position < 0.0:
+        return min(-position, 1.0)
+    if position > 1.0:
+        return max(2.0 - position, 0.0)
+    return position
+
+
+@kernel
+def two_of(n, first, second):
+    """Two different numbers below n from two uniform ones."""
+    a = min(int(first * n), n - 1)
+    b = min(int(second * (n - 1)), n - 2)
+    return a, b + 1 if b >= a else b
+
+
+@kernel
+def propose(parents, population, n_population, is_on_front, front, n_front, weight, chance, out):
+    """Children of ``parents`` (N,), rows of population (P, D), into out (N, D): see ``evolution.TwoPointsEvolution``.
+
+    front (F, D) holds n_front points, chance (N, 6) uniform numbers.
+    """
+    dimension = population.shape[1]
+    for c in range(parents.shape[0]):
+        parent = population[parents[c]]
+        if n_front > 2:
+            a, b = two_of(n_front, chance[c, 0], chance[c, 1])
+            one, other = front[a], front[b]
+        else:
+            a, b = two_of(n_population, chance[c, 0], chance[c, 1])
+            one, other = population[a], population[b]
+        best = parent
+        if n_front > 0 and not is_on_front[parents[c]]:
+            best = front[min(int(chance[c, 2] * n_front), n_front - 1)]
+        first, last = two_of(dimension + 1, chance[c, 3], chance[c, 4])
+        if first > last:
+            first, last = last, first
+        is_inside = chance[c, 5] < 0.5 or (first == 0 and last == dimension)
+        for d in range(dimension):
+            out[c, d] = parent[d]
+            if (first <= d < last) == is_inside:
+                out[c, d] = bounce(parent[d] + weight * (one[d] - other[d]) + weight * (best[d] - parent[d]))
+
+
+@kernel
+def enter_front(point, losses, front, front_losses, n_front):
+    """Add a point to the front unless another is as good in every loss; those it beats leave. Returns (size, entered).
+
+    front (F, D) and front_losses (F, L) have room for one more.
+    """
+    kept, n_losses = 0, losses.shape[0]
+    for i in range(n_front):
+        is_no_better, is_no_worse = True, True
+        for j in range(n_losses):
+            is_no_better &= losses[j] >= front_losses[i, j]
+            is_no_worse &= losses[j] <= front_losses[i, j]
+        if is_no_better:  # then it beats nobody, and nobody has left
+            return n_front, False
+        if not is_no_worse:
+            front[kept], front_losses[kept] = front[i], front_losses[i]
+            kept += 1
+    front[kept], front_losses[kept] = point, losses
+    return kept + 1, True
+
+
+@kernel
+def succeed(
+    parents, points, losses, weights, chance, population, population_losses, front, front_losses, n_front
+):
+    """Children (N, D) with their losses take their parents' places, in order. Returns the size of the front.
+
+    A child replaces its parent with the probability that is the weight of the losses in which it is better, weights
+    (L,) summing to 1; a point without losses yet (infinite) is always replaced.
+    """
+    for c in range(parents.shape[0]):
+        n_front, _ = enter_front(points[c], losses[c], front, front_losses, n_front)
+        parent, better = parents[c], 0.0
+        for j in range(weights.shape[0]):
+            if losses[c, j] < population_losses[parent, j]:
+                better += weights[j]
+        if chance[c] < better:
+            population[parent], population_losses[parent] = points[c], losses[c]
+    return n_front
+
+
+@kernel
+def mark_front(population_losses, front_losses, n_front, is_on_front):
+    """Which members of the population are on the front: the front has their losses."""
+    for i in range(population_losses.shape[0]):
+        is_on_front[i] = False
+        for f in range(n_front):
+            same = True
+            for j in range(population_losses.shape[1]):
+                same &= population_losses[i, j] == front_losses[f, j]
+            if same:
+                is_on_front[i] = True
+                break

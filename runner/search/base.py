@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from mmm_core.evaluate import evaluate_candidates
+from mmm_core.evolution import TwoPointsEvolution
 from mmm_core.types import CandidateBatch, FloatArray, ModelProblem
 from runner.seeds import Branch, seed_at
 from runner.space import SearchSpace
@@ -44,6 +45,7 @@ class SearchJob:
 
     problem: ModelProblem
     space: SearchSpace
+    engine: Literal["compiled", "nevergrad"]
     optimizer: str
     iterations: int
     batch_size: int
@@ -58,6 +60,33 @@ def objectives(batch: CandidateBatch, names: Sequence[str]) -> FloatArray:
     return np.nan_to_num(losses, nan=WORST_LOSS, posinf=WORST_LOSS)
 
 
+def open_searcher(job: SearchJob, trial: int) -> Searcher:
+    """The engine of a search, in the state that a trial begins with."""
+    seed = seed_at(job.seed, Branch.SEARCH, trial)
+    n_objectives = len(job.problem.objectives)
+    if job.engine == "compiled":
+        return TwoPointsEvolution(
+            job.space.dimension,
+            batch_size=job.batch_size,
+            seed=seed,
+            weights=job.objective_weights,
+            n_objectives=n_objectives,
+            start=job.start,
+        )
+    from runner.search.nevergrad_searcher import NevergradSearcher
+
+    return NevergradSearcher(
+        job.optimizer,
+        dimension=job.space.dimension,
+        budget=job.iterations,
+        batch_size=job.batch_size,
+        seed=seed,
+        objective_weights=job.objective_weights,
+        n_objectives=n_objectives,
+        start=job.start,
+    )
+
+
 def run_trial(job: SearchJob, trial: int) -> Iterator[CandidateBatch]:
     """One independent search, as blocks of evaluated candidates in the order asked.
 
@@ -67,18 +96,7 @@ def run_trial(job: SearchJob, trial: int) -> Iterator[CandidateBatch]:
         job: problem, space and settings.
         trial: from 1; chooses the seed.
     """
-    from runner.search.nevergrad_searcher import NevergradSearcher
-
-    searcher: Searcher = NevergradSearcher(
-        job.optimizer,
-        dimension=job.space.dimension,
-        budget=job.iterations,
-        batch_size=job.batch_size,
-        seed=seed_at(job.seed, Branch.SEARCH, trial),
-        objective_weights=job.objective_weights,
-        n_objectives=len(job.problem.objectives),
-        start=job.start,
-    )
+    searcher = open_searcher(job, trial)
     block: list[CandidateBatch] = []
     done = 0
     while done < job.iterations:

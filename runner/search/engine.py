@@ -24,6 +24,7 @@ def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
     return SearchJob(
         problem=problem,
         space=space,
+        engine=spec.search.engine,
         optimizer=spec.search.optimizer,
         iterations=spec.search.iterations,
         batch_size=spec.search.batch_size,
@@ -35,6 +36,8 @@ def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
 
 def check_search(job: SearchJob) -> None:
     """Refuse, before anything is written, an optimizer that does not work here."""
+    if job.engine == "compiled":
+        return
     check_optimizer(
         job.optimizer,
         job.space.dimension,

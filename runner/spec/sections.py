@@ -22,6 +22,8 @@ from runner.spec.fields import (
     fail,
 )
 
+# The one optimizer that we have compiled ourselves, by the name that Nevergrad gives its like.
+COMPILED_OPTIMIZER = "TwoPointsDE"
 PROPHET_COMPONENTS = ("trend", "season", "monthly", "weekday", "holiday")
 
 
@@ -166,12 +168,15 @@ class ValidationSpec(Strict):
 class SearchSpec(Strict):
     """How candidates are asked for. The batch size belongs to the search, never to the machine.
 
+    ``engine: compiled`` is a TwoPointsDE of our own, ``nevergrad`` any ``optimizer`` of Nevergrad's; naming another
+    optimizer than TwoPointsDE asks for Nevergrad.
     ``penalty_scale`` is how lambda_hp becomes lambda, ``solver`` how exactly the ridge is solved; the defaults are
     Robyn's. ``warm_start`` names a finished run whose selected models every trial asks first; a run writes them out as
     ``start``, so that its own spec says all.
     """
 
-    optimizer: str = "TwoPointsDE"
+    engine: Literal["compiled", "nevergrad"] = "compiled"
+    optimizer: str = COMPILED_OPTIMIZER
     trials: StrictInt = Field(5, ge=1)
     iterations: StrictInt = Field(2000, ge=1)
     batch_size: StrictInt = Field(30, ge=1)
@@ -182,6 +187,22 @@ class SearchSpec(Strict):
     solver: Literal["glmnet", "exact"] = "glmnet"
     warm_start: Annotated[FileSpec | None, as_mapping("path"), Also(TEXT)] = None
     start: tuple[dict[str, StrictFloat], ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "engine" not in value:
+            ours = value.get("optimizer", COMPILED_OPTIMIZER) == COMPILED_OPTIMIZER
+            return {**value, "engine": "compiled" if ours else "nevergrad"}
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SearchSpec:
+        if self.engine == "compiled" and self.optimizer != COMPILED_OPTIMIZER:
+            raise fail(
+                f"engine compiled has no optimizer but {COMPILED_OPTIMIZER}; remove optimizer, or set engine: nevergrad"
+            )
+        return self
 
     @field_validator("objective_weights")
     @classmethod

@@ -1,4 +1,4 @@
-"""What every searcher does, whichever optimizer stands behind it: Nevergrad's families, one name of each."""
+"""What every searcher does, whichever optimizer is behind it: our own, and Nevergrad's families, one name of each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from mmm_core.errors import ShapeError, UserError
+from mmm_core.evolution import TwoPointsEvolution
 from runner.search.base import WORST_LOSS, Searcher, SearchFailed
 from runner.search.nevergrad_searcher import NevergradSearcher, check_optimizer
 
 # The last two draw from the global generators of numpy and Python.
+COMPILED = "compiled"
 NAMES = (
+    COMPILED,
     "TwoPointsDE",
     "DE",
     "CMA",
@@ -27,6 +30,9 @@ DIMENSION, BATCH = 5, 10
 
 
 def make(name: str, *, seed: int = 1, dimension: int = DIMENSION, budget: int = 60, **keys) -> Searcher:
+    if name == COMPILED:
+        keys["weights"] = keys.pop("objective_weights", None)
+        return TwoPointsEvolution(dimension, batch_size=BATCH, seed=np.random.SeedSequence(seed), **keys)
     return NevergradSearcher(
         name, dimension=dimension, budget=budget, batch_size=BATCH, seed=np.random.SeedSequence(seed), **keys
     )
@@ -131,18 +137,27 @@ def test_points_to_start_from_are_asked_first_as_they_are(name):
     assert path(make(name, start=start)).tobytes() == points.tobytes()
 
 
-def test_what_comes_after_a_good_start_is_better():
+@pytest.fixture(params=[COMPILED, "TwoPointsDE"])
+def two_points(request) -> str:
+    return request.param
+
+
+def test_what_comes_after_a_good_start_is_better(two_points):
+    def losses(points):
+        """Two optima, close to each other."""
+        return np.column_stack([((points - c) ** 2).mean(axis=1) for c in (0.5, 0.55)])
+
     near, far = (
-        losses_of(path(make("TwoPointsDE", budget=200, start=start), batches=20)[30:])
+        losses(path(make(two_points, budget=200, start=start), batches=20, losses=losses)[30:])
         for start in (np.full((3, DIMENSION), 0.5), None)
     )
     assert near.sum(axis=1).mean() < far.sum(axis=1).mean()
 
 
-def test_as_many_points_to_start_from_as_a_population_has_repeat_too():
+def test_as_many_points_to_start_from_as_a_population_has_repeat_too(two_points):
     for batch_of_start in (30, 25):
         start = np.random.default_rng(4).random((batch_of_start, DIMENSION))
-        first, again = (path(make("TwoPointsDE", start=start), batches=8) for _ in range(2))
+        first, again = (path(make(two_points, start=start), batches=8) for _ in range(2))
         assert first.tobytes() == again.tobytes()
 
 
@@ -152,22 +167,22 @@ def test_an_optimizer_that_takes_no_points_says_so():
     check_optimizer("EDA", DIMENSION, BATCH)
 
 
-def test_every_point_asked_is_told():
-    searcher = make("TwoPointsDE")
+def test_every_point_asked_is_told(two_points):
+    searcher = make(two_points)
     searcher.ask(BATCH)
     with pytest.raises(ShapeError, match="3 points are told, 10 were asked"):
         searcher.tell(np.zeros((3, DIMENSION)), np.zeros((3, 2)))
 
 
-def test_the_search_comes_closer():
-    points = path(make("TwoPointsDE", budget=600), batches=60, losses=lambda x: losses_of(x) * [1, 0])
+def test_the_search_comes_closer(two_points):
+    points = path(make(two_points, budget=600), batches=60, losses=lambda x: losses_of(x) * [1, 0])
     distances = losses_of(points)[:, 0]
     assert distances[-100:].mean() < 0.2 * distances[:100].mean()
 
 
-def test_weights_of_the_objectives_lead_the_search():
+def test_weights_of_the_objectives_lead_the_search(two_points):
     first, second = (
-        path(make("TwoPointsDE", budget=600, objective_weights=weights), batches=60)[-100:]
+        path(make(two_points, budget=600, objective_weights=weights), batches=60)[-100:]
         for weights in ((1.0, 0.0), (0.0, 1.0))
     )
     assert losses_of(first)[:, 0].mean() < losses_of(second)[:, 0].mean()

@@ -8,6 +8,7 @@ import pytest
 from cluster import SerialBackend
 from mmm_core.errors import UserError
 from mmm_core.evaluate import evaluate_candidates
+from mmm_core.evolution import TwoPointsEvolution
 from mmm_core.types import LOSS_COLUMNS, CandidateBatch
 from runner.dataset import panel_from_table
 from runner.journal import batch_from_table, read_trials
@@ -38,15 +39,15 @@ class Told(Silent):
         self.news.append((done, total, best))
 
 
-def test_a_trial_is_its_searcher_asked_evaluated_and_told_in_order():
-    job = job_of(search={"iterations": 47, "batch_size": 10, "seed": 5})
+@pytest.mark.parametrize("engine", ["compiled", "nevergrad"])
+def test_a_trial_is_its_searcher_asked_evaluated_and_told_in_order(engine):
+    job = job_of(search={"iterations": 47, "batch_size": 10, "seed": 5, "engine": engine})
     found = CandidateBatch.concatenate(list(run_trial(job, 3)))
-    searcher = NevergradSearcher(
-        "TwoPointsDE",
-        dimension=job.space.dimension,
-        budget=47,
-        batch_size=10,
-        seed=seed_at(5, Branch.SEARCH, 3),
+    dimension, seed = job.space.dimension, seed_at(5, Branch.SEARCH, 3)
+    searcher = (
+        TwoPointsEvolution(dimension, batch_size=10, seed=seed)
+        if engine == "compiled"
+        else NevergradSearcher("TwoPointsDE", dimension=dimension, budget=47, batch_size=10, seed=seed)
     )
     first = 0
     for size in (10, 10, 10, 10, 7):
@@ -113,7 +114,7 @@ def test_a_failing_optimizer_is_a_block_and_then_a_sentence(tmp_path, monkeypatc
     def fail(self, points, losses):
         raise SearchFailed("search.optimizer: no")
 
-    job = job_of(search={"iterations": 30})
+    job = job_of(search={"iterations": 30, "engine": "nevergrad"})
     monkeypatch.setattr(NevergradSearcher, "tell", fail)
     (block,) = trial_blocks(job, 1)
     assert isinstance(block, SearchFailed)

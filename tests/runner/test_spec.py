@@ -177,6 +177,10 @@ def test_scenarios_are_checked_where_they_are_read(scenario, message):
             {"search__start": [{"tv_tetha": 0.2}]},
             "search.start[0].tv_tetha: unknown hyperparameter; did you mean",
         ),
+        (
+            {"search": {"optimizer": "PSO", "engine": "compiled"}},
+            "search: engine compiled has no optimizer but TwoPointsDE; remove optimizer, or set engine: nevergrad",
+        ),
         ({"search__solver": "fast"}, "search.solver: expected glmnet or exact, got fast"),
         (
             {"selection__calibration_constraint": 0},
@@ -187,6 +191,16 @@ def test_scenarios_are_checked_where_they_are_read(scenario, message):
 )
 def test_options_of_curves_and_search_are_checked_where_they_are_read(changes, message):
     assert message in refusal(**changes)
+
+
+@pytest.mark.parametrize(
+    ("search", "engine"),
+    [({}, "compiled"), ({"optimizer": "TwoPointsDE"}, "compiled"), ({"optimizer": "PSO"}, "nevergrad")],
+)
+def test_an_optimizer_that_is_not_compiled_asks_for_nevergrad(search, engine):
+    assert decode(change(small_spec(), search=search), "s.yaml").search.engine == engine
+    both = {"engine": "nevergrad", "optimizer": "TwoPointsDE"}
+    assert decode(change(small_spec(), search=both), "s.yaml").search.engine == "nevergrad"
 
 
 def test_paths_of_curves_and_warm_starts_are_relative_to_the_spec(tmp_path):
