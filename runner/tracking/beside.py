@@ -29,7 +29,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
 
 from mmm_core.errors import MMMError
 from runner.findings import Finding, as_records
@@ -82,8 +81,8 @@ class Standing:
             return where
         if self.state is State.FAILED:
             return f"MLflow does not show all of this run: {self.message}"
-        share = f"{self.done / self.total:.0%} of it" if self.total else "none of it yet"
-        return f"{where}: still being filled in the background, {share} is there"
+        share = f"{self.done / self.total:.0%} of it is there" if self.total else "nothing is there yet"
+        return f"{where}: still being filled in the background, {share}"
 
 
 def read_standing(folder: RunFolder) -> Standing | None:
@@ -231,8 +230,8 @@ class TakenOver(MMMError):
 class Orders:
     """What the run says, read without waiting for it."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._descriptor = stream.fileno()
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._text = ""
         self.is_done = False  # the folder is complete
         self.is_over = False  # nothing more will be said
@@ -246,10 +245,9 @@ class Orders:
 
     def look(self, seconds: float = 0.0) -> None:
         """Take note of what was said; wait for it so long at most."""
-        if self.is_done or self.is_over:
-            return
-        self._read(seconds)
-        self.is_done = "done\n" in self._text
+        if not self.is_over:
+            self._read(seconds)
+            self.is_done = "done\n" in self._text
 
     def _read(self, seconds: float) -> None:
         ready, _, _ = select.select([self._descriptor], [], [], seconds)
@@ -410,7 +408,7 @@ def be_humble() -> None:
 
 def main() -> None:
     """The mirror's process."""
-    orders = Orders(sys.stdin)
+    orders = Orders(sys.stdin.fileno())
     be_humble()
     told = orders.first()
     if told:

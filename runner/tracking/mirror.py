@@ -100,6 +100,7 @@ class Mirroring:
         tell: Tell = _silently,
     ) -> None:
         self.folder = folder
+        self.spec = folder.spec()
         self.tracker = tracker
         self.check = check
         self.tell = tell
@@ -222,7 +223,7 @@ class Mirroring:
 
     def _above(self, planned: Planned) -> str | None:
         """The run that a run is shown below: the folder's own, and of that, in a refresh, the run before it."""
-        refresh = self.folder.spec().refresh
+        refresh = self.spec.refresh
         if planned.kind != "run":
             return self._parent
         if refresh is None:
@@ -321,11 +322,11 @@ class Mirroring:
         known = set(handles)
         self._delete(run for run in self._find() if run.handle not in known)
 
-    def report(self, experiment: str) -> MirrorReport:
+    def report(self) -> MirrorReport:
         """What was done."""
         return MirrorReport(
             store=self.tracker.location,
-            experiment=experiment,
+            experiment=self.spec.experiment,
             run_id=self.run_id,
             written=tuple(self.written),
             renewed=tuple(self.renewed),
@@ -364,12 +365,11 @@ def mirror(
         TrackingFailed: the tracker failed, or another process is mirroring this folder. What was written stays, and
             the next mirroring goes on from there.
     """
-    experiment = folder.spec().experiment
     with locked(folder.path, f"mirroring {folder.run_id}", LOCK_SECONDS):
         mirroring = Mirroring(folder, tracker, check, tell)
-        tracker.open(experiment)
+        tracker.open(mirroring.spec.experiment)
         mirroring.bring()
-    return mirroring.report(experiment)
+    return mirroring.report()
 
 
 def mirror_to(folder: RunFolder, tracking_uri: str | None = None, tell: Tell = _silently) -> MirrorReport:
