@@ -279,6 +279,10 @@ class FlightSurface:
         value: FloatArray = responses[:, :, : self.counted].sum(axis=2).sum(axis=0) / len(self.candidates)
         return value
 
+    def values(self, spends: FloatArray) -> FloatArray:
+        """(P,) the value alone, as in ``value_and_slopes``."""
+        return self.value_of(self._numbers.coef * self._saturated(self.adstocked(spends))) - self.base
+
     def value_and_slopes(self, spends: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value by channel, and its gradient.
 
@@ -313,7 +317,7 @@ class FlightSurface:
         for z, saturated, own in zip(adstocked, out, self.curves, strict=True):
             for p, curve in enumerate(own):
                 if curve.coef != 0:
-                    _kernels.hill_series(z[p], curve.alpha, curve.inflexion, saturated[p])
+                    saturated[p] = hill(z[p], curve.alpha, curve.inflexion)
         return out
 
     def _carried(self, exposure: FloatArray) -> FloatArray:

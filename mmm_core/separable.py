@@ -494,7 +494,13 @@ def _starts(box: Box, constraint: Constraint, given: Sequence[FloatArray], seed:
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     random = box.lower + box.span * rng.random((N_RANDOM_STARTS, len(box.lower)))
     along = box.path.at_total(box.path.best_total(constraint))
-    return [along, dynamic_programme(box, constraint), *given, box.lower, box.upper, *random]
+    begin = [along, dynamic_programme(box, constraint), *given, box.lower, box.upper, *random]
+    if isinstance(constraint, Efficiency):
+        # Between two vertices the envelopes promise more than the functions hold; at a vertex they do not.
+        earned = box.path.values >= constraint.rate * box.path.totals
+        last = np.flatnonzero(earned[: box.path.top + 1])
+        begin.insert(1, box.path.points[last[-1] if len(last) else 0])
+    return begin
 
 
 def _prepared(box: Box, constraint: Constraint, x: FloatArray) -> FloatArray:
