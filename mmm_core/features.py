@@ -1,4 +1,4 @@
-"""Trend, season, weekday, holidays and factors as columns, fitted by Prophet.
+"""Trend, season, weekday, holidays and factors as columns, fitted by Prophet, also of periods to come.
 
 Source: Robyn 3.12.1, inputs.R, prophet_decomp and set_holidays: Prophet sees ALL rows, holidays are folded to the
 period of the data, factors enter as k - 1 dummies whose effects come back as one column.
@@ -98,17 +98,20 @@ def factor_columns(name: str, levels: Sequence[str]) -> dict[str, FloatArray]:
         "<name>_<level>" -> (T,) of 0 and 1.
     Source: package lares, ohse, as Robyn calls it.
     """
+    values = np.asarray(levels, dtype=object)
+    return {f"{name}_{level}": read_only(values == level) for level in factor_levels(levels)}
+
+
+def factor_levels(levels: Sequence[str]) -> list[str]:
+    """The levels that get a column, see ``factor_columns``."""
     ordered = sorted(set(levels), key=lambda level: (level.casefold(), level.swapcase()))
     if len(ordered) == 2:
-        kept = ordered[1:]
-    elif len(ordered) > MAX_FACTOR_COLUMNS:
+        return ordered[1:]
+    if len(ordered) > MAX_FACTOR_COLUMNS:
         counts = Counter(levels)
         frequent = sorted(ordered, key=lambda level: -counts[level])[:MAX_FACTOR_COLUMNS]
-        kept = [level for level in ordered if level in frequent]
-    else:
-        kept = ordered[:-1]
-    values = np.asarray(levels, dtype=object)
-    return {f"{name}_{level}": read_only(values == level) for level in kept}
+        return [level for level in ordered if level in frequent]
+    return ordered[:-1]
 
 
 def _quiet_prophet() -> Any:
@@ -153,11 +156,16 @@ def _holiday_table(holidays: Sequence[Holiday]) -> Any:
 
     if not holidays:
         return None
-    ordered = sorted({holiday.name for holiday in holidays}, key=lambda name: f"{name}_delim_+0")
-    names = {name: f"holiday {position:05d}" for position, name in enumerate(ordered)}
+    names = _holiday_names(holidays)
     return pd.DataFrame(
         {"ds": pd.to_datetime([h.day for h in holidays]), "holiday": [names[h.name] for h in holidays]}
     )
+
+
+def _holiday_names(holidays: Sequence[Holiday]) -> dict[str, str]:
+    """Holiday -> what it is called before Prophet."""
+    ordered = sorted({holiday.name for holiday in holidays}, key=lambda name: f"{name}_delim_+0")
+    return {name: f"holiday {position:05d}" for position, name in enumerate(ordered)}
 
 
 def prophet_columns(
@@ -181,16 +189,123 @@ def prophet_columns(
     Raises:
         UserError: Prophet refuses a setting or cannot fit.
     """
-    dummies = {name: list(factor_columns(name, levels).values()) for name, levels in (factors or {}).items()}
-    forecast = _forecast(dates, outcome, _make_model(components, holidays, settings or {}), dummies)
-    columns: dict[str, FloatArray] = {}
-    for component in components:
-        effect = forecast.get(PROPHET_COLUMNS[component])
-        columns[component] = read_only(np.zeros(len(dates)) if effect is None else effect)
-    for name, group in dummies.items():
-        total = np.sum([forecast[_regressor(name, i)] for i in range(len(group))], axis=0)
-        columns[name] = read_only(total - total.min())
-    return columns
+    fitted = fit_prophet(dates, outcome, components, holidays, factors, settings)
+    return fitted.columns(dates, factors)
+
+
+@dataclass(frozen=True, eq=False)
+class ProphetFit:
+    """Prophet, fitted, ready to be asked for any dates.
+
+    Attributes:
+        model: Prophet. components: asked for. holidays: as fitted.
+        levels: factor -> levels that have a column. lowest: factor -> smallest effect in the periods of the fit.
+    """
+
+    model: Any
+    components: tuple[str, ...]
+    holidays: tuple[Holiday, ...]
+    levels: Mapping[str, Sequence[str]]
+    lowest: Mapping[str, float]
+
+    def columns(
+        self,
+        dates: DateArray,
+        factors: Mapping[str, Sequence[str]] | None = None,
+        holidays: Sequence[Holiday] = (),
+    ) -> dict[str, FloatArray]:
+        """Components and effects of factors in any periods, on the outcome's scale.
+
+        Args:
+            dates: (T',). factors: name -> level of each period, for every factor of the fit.
+            holidays: more of them, folded to periods; those with a name that the fit has not met have no effect.
+        Returns:
+            As ``prophet_columns``; an effect of a factor is told from the smallest one of the fit on.
+        """
+        forecast = _predicted(self.model_with(holidays), dates, self._dummies(factors or {}))
+        columns: dict[str, FloatArray] = {}
+        for component in self.components:
+            effect = forecast.get(PROPHET_COLUMNS[component])
+            columns[component] = read_only(np.zeros(len(dates)) if effect is None else effect)
+        for name in self.levels:
+            columns[name] = read_only(
+                _factor_effect(forecast, name, len(self.levels[name])) - self.lowest[name]
+            )
+        return columns
+
+    def model_with(self, holidays: Sequence[Holiday]) -> Any:
+        """Prophet, knowing further dates of its holidays."""
+        import pandas as pd
+
+        names = _holiday_names(self.holidays)
+        met = [h for h in holidays if h.name in names]
+        own = _holiday_table(self.holidays)
+        if own is not None and self.model.holidays is not None:
+            days = pd.to_datetime([h.day for h in met])
+            further = pd.DataFrame({"ds": days, "holiday": [names[h.name] for h in met]})
+            self.model.holidays = pd.concat([own, further]).drop_duplicates(ignore_index=True) if met else own
+        return self.model
+
+    def unknown_holidays(self, holidays: Sequence[Holiday]) -> tuple[str, ...]:
+        """Names that the fit has not met in its own periods, so that their effect is not known."""
+        names = _holiday_names(self.holidays)
+        return tuple(dict.fromkeys(h.name for h in holidays if h.name not in names))
+
+    def trend_noise(self, n_periods: int, n_draws: int, seed: np.random.SeedSequence) -> FloatArray:
+        """How far the trend may leave its straight way in the periods right after the fit's.
+
+        The slope goes on changing as often as it might have in the past (number of changepoints), by Laplace draws of
+        the mean size that it did.
+
+        Args:
+            n_periods: L periods after the last one of the fit. n_draws: S. seed: of the draws.
+        Returns:
+            (S, L) deviations on the outcome's scale; all 0 where the trend is flat by its settings.
+        Source: Prophet 1.1, forecaster.py, sample_predictive_trend_vectorized, with draws of our own seed.
+        """
+        model = self.model
+        if model.growth != "linear" or "trend" not in self.components:
+            return np.zeros((n_draws, n_periods))
+        rng = np.random.default_rng(seed)
+        step = float(np.diff(np.sort(model.history["t"].to_numpy())).mean())
+        changes = rng.uniform(size=(n_draws, n_periods)) < len(model.changepoints_t) * step
+        size = float(np.abs(model.params["delta"]).mean()) + 1e-8
+        shifts = rng.laplace(0.0, size, changes.shape) * changes
+        # A change counts from the middle of its period on.
+        before = np.hstack([np.zeros((n_draws, 1)), shifts[:, :-1]])
+        noise: FloatArray = (
+            ((before + shifts) / 2).cumsum(axis=1).cumsum(axis=1) * step * float(model.y_scale)
+        )
+        return noise
+
+    def _dummies(self, factors: Mapping[str, Sequence[str]]) -> dict[str, list[FloatArray]]:
+        return {
+            name: [read_only(np.asarray(factors[name], dtype=object) == level) for level in levels]
+            for name, levels in self.levels.items()
+        }
+
+
+def _factor_effect(forecast: Mapping[str, FloatArray], name: str, n_levels: int) -> FloatArray:
+    total: FloatArray = np.sum([forecast[_regressor(name, i)] for i in range(n_levels)], axis=0)
+    return total
+
+
+def fit_prophet(
+    dates: DateArray,
+    outcome: FloatArray,
+    components: Sequence[str],
+    holidays: Sequence[Holiday] = (),
+    factors: Mapping[str, Sequence[str]] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> ProphetFit:
+    """Fit Prophet to the outcome; arguments and refusals as in ``prophet_columns``."""
+    levels = {name: factor_levels(own) for name, own in (factors or {}).items()}
+    dummies = {name: list(factor_columns(name, own).values()) for name, own in (factors or {}).items()}
+    model = _make_model(components, holidays, settings or {})
+    _fit(dates, outcome, model, dummies)
+    forecast = _predicted(model, dates, dummies) if levels else {}
+    lowest = {name: float(_factor_effect(forecast, name, len(levels[name])).min()) for name in levels}
+    return ProphetFit(model, tuple(components), tuple(holidays), levels, lowest)
 
 
 def _regressor(factor: str, position: int) -> str:
@@ -198,26 +313,37 @@ def _regressor(factor: str, position: int) -> str:
     return f"regressor {factor.encode().hex()} {position}"
 
 
-def _forecast(
-    dates: DateArray, outcome: FloatArray, model: Any, dummies: Mapping[str, Sequence[FloatArray]]
-) -> dict[str, FloatArray]:
-    """Prophet's columns by its own names, multiplicative ones turned into amounts."""
+def _frame(dates: DateArray, dummies: Mapping[str, Sequence[FloatArray]], **columns: FloatArray) -> Any:
     import pandas as pd
 
     regressors = {_regressor(name, i): v for name, group in dummies.items() for i, v in enumerate(group)}
-    frame = pd.DataFrame({"ds": pd.to_datetime(dates), "y": outcome, **regressors})
+    return pd.DataFrame({"ds": pd.to_datetime(dates), **columns, **regressors})
+
+
+def _fit(
+    dates: DateArray, outcome: FloatArray, model: Any, dummies: Mapping[str, Sequence[FloatArray]]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            for name in regressors:
-                model.add_regressor(name)
-            model.fit(frame, **(SAMPLING if model.mcmc_samples else {}))
-            found = model.predict(frame)
+            for name, group in dummies.items():
+                for i in range(len(group)):
+                    model.add_regressor(_regressor(name, i))
+            model.fit(_frame(dates, dummies, y=outcome), **(SAMPLING if model.mcmc_samples else {}))
         except Exception as error:  # Stan and pandas raise what they like
-            raise UserError(
-                f"baseline: Prophet cannot fit these data ({_reason(error)}); change baseline.components or "
-                "baseline.prophet"
-            ) from error
+            raise _cannot_fit(error) from error
+
+
+def _predicted(
+    model: Any, dates: DateArray, dummies: Mapping[str, Sequence[FloatArray]]
+) -> dict[str, FloatArray]:
+    """Prophet's columns by its own names, multiplicative ones turned into amounts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = model.predict(_frame(dates, dummies))
+        except Exception as error:
+            raise _cannot_fit(error) from error
     trend = found["trend"].to_numpy()
     relative = set(model.component_modes["multiplicative"])
     return {
@@ -225,6 +351,12 @@ def _forecast(
         for name in found.columns
         if name != "ds"
     }
+
+
+def _cannot_fit(error: Exception) -> UserError:
+    return UserError(
+        f"baseline: Prophet cannot fit these data ({_reason(error)}); change baseline.components or baseline.prophet"
+    )
 
 
 def _reason(error: Exception) -> str:

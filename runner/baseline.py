@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mmm_core.errors import UserError
-from mmm_core.features import Holiday, country_holidays, fold_holidays, prophet_columns
-from mmm_core.types import FloatArray
+from mmm_core.features import Holiday, ProphetFit, country_holidays, fit_prophet, fold_holidays
+from mmm_core.types import DateArray, FloatArray
 from runner.dataset import Frequency, MediaPanel
 from runner.findings import Finding, Severity
 from runner.source import Source, read_table
@@ -19,15 +19,22 @@ DAY_COLUMNS = ("ds", "date")
 HOLIDAYS_REMEDY = "correct baseline.holidays in the spec"
 
 
-def read_holidays(spec: ExperimentSpec, panel: MediaPanel) -> list[Holiday]:
+def read_holidays(
+    spec: ExperimentSpec, panel: MediaPanel, until: np.datetime64 | None = None
+) -> list[Holiday]:
     """Holidays of the spec, by day: the user's table (columns ds or date, holiday, and maybe country) or built in.
 
+    Args:
+        spec, panel: whose holidays. until: built-in ones are listed up to this day; default a year after the data.
     Raises:
         UserError: the table cannot be used, or the country is not known.
     """
     if spec.baseline.holidays is not None:
         return _own_holidays(spec.baseline.holidays.path, spec.baseline.country)
-    years = range(panel.dates[0].astype(object).year - 1, panel.dates[-1].astype(object).year + 2)
+    last = panel.dates[-1].astype(object).year + 1
+    if until is not None:
+        last = max(last, until.astype("datetime64[D]").astype(object).year)
+    years = range(panel.dates[0].astype(object).year - 1, last + 1)
     return country_holidays(str(spec.baseline.country), years)
 
 
@@ -113,15 +120,37 @@ def prophet_baseline(
     Raises:
         UserError: as ``check_baseline``, or Prophet refuses its settings or the data.
     """
+    fitted, factors = fit_baseline(spec, panel)
+    columns = fitted.columns(panel.dates, factors)
+    return {c: columns[c] for c in spec.baseline.components}, {name: columns[name] for name in factors}
+
+
+def fit_baseline(spec: ExperimentSpec, panel: MediaPanel) -> tuple[ProphetFit, dict[str, Sequence[str]]]:
+    """Prophet fitted on all rows, and the levels of the factors that it knows.
+
+    Raises:
+        UserError: as ``prophet_baseline``.
+    """
     check_baseline(spec, panel)
-    components = spec.baseline.components
-    factors = {c.name: panel.factors[c.column] for c in spec.context if c.column in panel.factors}
-    columns = prophet_columns(
+    factors: dict[str, Sequence[str]] = {
+        c.name: panel.factors[c.column] for c in spec.context if c.column in panel.factors
+    }
+    holidays = folded_holidays(spec, panel)
+    arguments = (
         panel.dates,
         panel.outcome,
-        components,
-        folded_holidays(spec, panel),
+        spec.baseline.components,
+        holidays,
         factors,
         spec.baseline.prophet,
     )
-    return {c: columns[c] for c in components}, {name: columns[name] for name in factors}
+    return fit_prophet(*arguments), factors
+
+
+def holidays_to_come(spec: ExperimentSpec, panel: MediaPanel, dates: DateArray) -> list[Holiday]:
+    """Holidays in periods to come, dated by period; none where the spec has no such component."""
+    if "holiday" not in spec.baseline.components or len(dates) == 0:
+        return []
+    end = dates[-1] + np.timedelta64(31, "D")  # the last period may be a month, and reach into the next year
+    folded = fold_holidays(read_holidays(spec, panel, end), panel.dates, panel.frequency)
+    return [h for h in folded if dates[0] <= np.datetime64(h.day) <= dates[-1]]
