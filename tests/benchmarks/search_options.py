@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from mmm_core.adstock import geometric
+from mmm_core.curve_fit import CurveBounds, curve_bounds, robyn_bounds
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.metrics import window_nrmse
 from mmm_core.pareto import fronts
 from mmm_core.saturation import hill
-from mmm_core.types import CandidateBatch, FloatArray, ModelProblem
+from mmm_core.types import Adstock, CandidateBatch, FloatArray, ModelProblem
 from runner.commands.simulate import load_truth
 from runner.commands.simulate import run as simulate
 from runner.curves import calibrate_curves
 from runner.dataset import MediaPanel, load_panel
+from runner.pool import Pool
 from runner.problem import build_problem, cost_per_exposure
 from runner.search.base import run_trial
 from runner.search.engine import search_job
@@ -79,7 +83,7 @@ def judged(
     spec: ExperimentSpec, problem: ModelProblem, trials: list[CandidateBatch], truth: Any
 ) -> tuple[float, ...]:
     """(candidates within 1 % of the largest lambda, best NRMSE, NRMSE over all rows, error of ROAS, of the mean)."""
-    selection = select(spec, problem, trials)
+    selection = select(spec, problem, Pool.of_batches(trials))
     everything = CandidateBatch.concatenate(trials)
     light = float((everything.penalty < 0.01 * problem.lambda_range[1]).mean())
     fit = float(np.mean([window_nrmse(problem, model) for model in selection.models]))
@@ -92,6 +96,39 @@ def roas_errors(problem: ModelProblem, selection: Selection, truth: Any) -> tupl
     roas = selection.batch.contributions[:, paid] / problem.total_spend
     true = np.array([truth["channels"][channel]["roas"] for channel in problem.paid])
     return float(np.abs(roas / true - 1).mean()), float(np.abs(roas.mean(axis=0) / true - 1).mean())
+
+
+def solver_rows(n: int = 2000) -> Iterator[tuple[str, ...]]:
+    """Random points of the quickstart's search by both solvers: CPU time of a candidate, and how far the two differ."""
+    yield ("penalty_scale", "glmnet", "exact", "NRMSE differs by", "a share of the outcome by")
+    spec = load_spec(SPEC)
+    problem = build_problem(spec, load_panel(spec))[0]
+    unit = np.random.default_rng(1).random((n, search_job(spec, problem).space.dimension))
+    points = search_job(spec, problem).space.hyperparameters(unit)
+    for scale in ("linear", "log"):
+        times, batches = [], []
+        for solver in ("glmnet", "exact"):
+            own = dataclasses.replace(problem, solver=solver, penalty_scale=scale)
+            batches.append(evaluate_candidates(own, points))
+            times.append(min(_seconds(own, points) for _ in range(9)) / n)
+        stopped, exact = batches
+        whole = problem.outcome[problem.window].sum()
+        nrmse = np.abs(exact.loss("nrmse") - stopped.loss("nrmse"))
+        shares = np.abs(exact.contributions - stopped.contributions).max(axis=1) / whole
+        yield (
+            scale,
+            *(f"{1e6 * seconds:.1f} µs" for seconds in times),
+            *(
+                f"{np.median(d):.0e} (99 %: {np.quantile(d, 0.99):.0e}, most {d.max():.0e})"
+                for d in (nrmse, shares)
+            ),
+        )
+
+
+def _seconds(problem: ModelProblem, points: FloatArray) -> float:
+    began = time.process_time()
+    evaluate_candidates(problem, points)
+    return time.process_time() - began
 
 
 # -------------------------------------------------------------------------------------------------------------- curves
@@ -148,6 +185,45 @@ def with_curves(
     return hyper, float(np.mean(held))
 
 
+def coverage_rows(draws: int = 40) -> Iterator[tuple[str, ...]]:
+    """How often bounds hold the truth: random alpha, gamma, theta and exposures, theta known to lie in [0, 0.8]."""
+    yield ("flight", "points", "error", "alpha and gamma held", "alpha, high / low", "gamma, high / low",
+           "as Robyn reads gamma: held")  # fmt: skip
+    for periods, points, noise in product((1, 4), (6, 15, 30), (0.0, 0.02, 0.05)):
+        rng = np.random.default_rng([periods, points, int(100 * noise)])
+        drawn = np.array([_drawn(rng, periods, points, noise) for _ in range(draws)])
+        held, alpha, gamma, robyn = (
+            drawn.mean(axis=0)[0],
+            *np.median(drawn[:, 1:3], axis=0),
+            drawn[:, 3].mean(),
+        )
+        cells = (f"{noise:.0%}", f"{held:.0%}", f"{alpha:.1f}", f"{gamma:.1f}", f"{robyn:.0%}")
+        yield (f"{periods} weeks", str(points), *cells)
+
+
+def _drawn(
+    rng: np.random.Generator, periods: int, points: int, noise: float
+) -> tuple[float, float, float, float]:
+    exposure = rng.gamma(1.5, 1000, 104) * (rng.random(104) > 0.3)
+    theta, alpha, gamma = rng.uniform(0, 0.8), rng.uniform(0.5, 3), rng.uniform(0.3, 1)
+    inflexion = gamma * geometric(exposure, theta).max()
+    spend = np.linspace(0, rng.uniform(0.7, 1.5) * exposure.max() * periods, points + 1)
+    gains = geometric(np.ones(periods), theta)
+    truth = np.mean([hill(gain * spend / periods, alpha, inflexion) for gain in gains], axis=0)
+    error = noise * truth.max() * rng.normal(size=points + 1) * (spend > 0)
+    response = np.maximum(truth + error, 0)
+    whole = slice(0, len(exposure))
+    ours = curve_bounds(spend, response, exposure, whole, Adstock.GEOMETRIC, [(0.0, 0.8)], periods=periods)
+    theirs = robyn_bounds(spend, response)
+
+    def holds(bounds: CurveBounds) -> float:
+        (a, b), (c, d) = bounds.alpha_range, bounds.gamma_range
+        return float(a <= alpha <= b and c <= gamma <= d)
+
+    (a, b), (c, d) = ours.alpha_range, ours.gamma_range
+    return holds(ours), b / a, min(d, 1.0) / c, holds(theirs)
+
+
 # ---------------------------------------------------------------------------------------------------------- warm start
 
 
@@ -170,7 +246,7 @@ def warm_and_cold(
     pd.read_csv(table, keep_default_na=False).iloc[:-LATER].to_csv(earlier, index=False)
     before = spec_of(earlier, {}, window={"start": spec.window.start})
     old_problem = build_problem(before, load_panel(before))[0]
-    models = select(before, old_problem, searched(before, old_problem)).models
+    models = select(before, old_problem, Pool.of_batches(searched(before, old_problem))).models
     start = [
         dict(zip(old_problem.hyperparameter_names, model.hyperparameters.tolist(), strict=True))
         for model in models
@@ -221,13 +297,28 @@ def main() -> None:
     parser.add_argument(
         "--write-curves", type=Path, help="write the quickstart's example curves, and nothing else"
     )
+    parser.add_argument("--solvers", action="store_true", help="compare the solvers, and nothing else")
+    parser.add_argument(
+        "--coverage", action="store_true", help="how often curves hold the truth, and nothing else"
+    )
     arguments = parser.parse_args()
+    if arguments.coverage:
+        print(markdown(coverage_rows()))
+        return
+    if arguments.solvers:
+        print(markdown(solver_rows()))
+        return
     if arguments.write_curves:
         write_curves(arguments.write_curves)
         return
+    compare(arguments.seeds)
+
+
+def compare(seeds: Sequence[int]) -> None:
+    """Print what the options change, means over the panels."""
     rows, areas, curves = defaultdict(list), [], []
     with tempfile.TemporaryDirectory() as folder:
-        for seed in arguments.seeds:
+        for seed in seeds:
             found, area, held = study(seed, Path(folder))
             print(f"panel {seed} done", file=sys.stderr, flush=True)
             areas.append(area)
