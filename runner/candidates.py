@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from cluster.base import Backend
-from mmm_core.types import CandidateBatch, ModelProblem
+from mmm_core.types import ModelProblem
+from runner.pool import Pool
 from runner.progress import Progress
 from runner.run_folder import RunFolder
 from runner.search.engine import check_search, search, search_job
@@ -28,13 +28,11 @@ class Candidates(Protocol):
         backend: Backend,
         folder: RunFolder,
         progress: Progress,
-    ) -> list[CandidateBatch]:
-        """The evaluated candidates, trial by trial; their tables are written."""
+    ) -> Pool:
+        """The evaluated candidates; their tables are written."""
         ...
 
-    def select(
-        self, spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[CandidateBatch]
-    ) -> Selection:
+    def select(self, spec: ExperimentSpec, problem: ModelProblem, pool: Pool) -> Selection:
         """The models among them."""
         ...
 
@@ -53,12 +51,10 @@ class Searched:
         backend: Backend,
         folder: RunFolder,
         progress: Progress,
-    ) -> list[CandidateBatch]:
+    ) -> Pool:
         """See ``search``."""
         return search(backend, search_job(spec, problem), spec.search.trials, folder, progress)
 
-    def select(
-        self, spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[CandidateBatch]
-    ) -> Selection:
+    def select(self, spec: ExperimentSpec, problem: ModelProblem, pool: Pool) -> Selection:
         """See ``select.select``."""
-        return select(spec, problem, trials)
+        return select(spec, problem, pool)

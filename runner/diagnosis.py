@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mmm_core.allocator import PlanStatus
-from mmm_core.types import FIT_STATUSES, CandidateBatch, FitStatus, ModelProblem
+from mmm_core.types import FIT_STATUSES, FitStatus, IntArray, ModelProblem
 from mmm_core.zero_effect import without_effect
 from runner.findings import Finding, Severity
 from runner.no_effect import explain_no_effect
@@ -23,14 +23,14 @@ SPREAD_RATIO = 2.0
 
 def diagnose(
     problem: ModelProblem,
-    batches: Sequence[CandidateBatch],
+    statuses: IntArray,
     selection: Selection,
     uncertainty: Uncertainty,
     plans: Sequence[ScenarioPlans],
 ) -> list[Finding]:
     """All findings about the search, the selected models and their plans."""
     return [
-        *_about_search(batches, selection),
+        *_about_search(statuses, selection),
         *_about_fit(selection),
         *explain_no_effect(problem, selection.models),
         *_about_channels(problem, selection),
@@ -39,7 +39,7 @@ def diagnose(
     ]
 
 
-def _about_search(batches: Sequence[CandidateBatch], selection: Selection) -> Iterator[Finding]:
+def _about_search(statuses: IntArray, selection: Selection) -> Iterator[Finding]:
     for verdict in selection.convergence.verdicts:
         if not verdict.is_converged:
             yield Finding(
@@ -56,7 +56,6 @@ def _about_search(batches: Sequence[CandidateBatch], selection: Selection) -> It
             "all were taken.",
             "Raise search.iterations or search.trials.",
         )
-    statuses = np.concatenate([batch.statuses for batch in batches])
     for status, severity in (
         (FitStatus.MAX_SWEEPS, Severity.WARNING),
         (FitStatus.ALL_MEDIA_ZERO, Severity.INFO),

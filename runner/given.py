@@ -14,6 +14,7 @@ from mmm_core.errors import UserError
 from mmm_core.pareto import ParetoSelection, error_scores
 from mmm_core.types import CandidateBatch, FloatArray, ModelProblem
 from runner.journal import candidate_label, candidates_table, model_from_batch, trial_path
+from runner.pool import Pool
 from runner.progress import Progress
 from runner.run_folder import RunFolder
 from runner.select import Selection, judged_nrmse
@@ -52,10 +53,10 @@ class Given:
         backend: Backend,  # noqa: ARG002
         folder: RunFolder,
         progress: Progress,  # noqa: ARG002
-    ) -> list[CandidateBatch]:
+    ) -> Pool:
         """Write the candidates' tables, one a trial, and hand back what was given, trial by trial."""
         trials = sorted({trial for trial, _ in self.labels})
-        parts = []
+        parts, labels = [], []
         for trial in trials:
             rows = self._rows_of(trial)
             part = self.batch[np.array(rows)]
@@ -63,18 +64,13 @@ class Given:
             table = candidates_table(problem, part, [trial] * len(rows), iterations)
             write_table(trial_path(folder.path, trial), table)
             parts.append(part)
-        return parts
+            labels += [(trial, iteration) for iteration in iterations]
+        return Pool.of_batches(parts, labels)
 
-    def select(
-        self,
-        spec: ExperimentSpec,
-        problem: ModelProblem,
-        trials: Sequence[CandidateBatch],
-    ) -> Selection:
+    def select(self, spec: ExperimentSpec, problem: ModelProblem, pool: Pool) -> Selection:
         """All of them; see ``selection_of``."""
-        order = [row for trial in sorted({t for t, _ in self.labels}) for row in self._rows_of(trial)]
-        labels = [self.labels[row] for row in order]
-        return selection_of(spec, problem, CandidateBatch.concatenate(trials), labels)
+        rows = np.arange(len(pool))
+        return selection_of(spec, problem, pool.take(rows), pool.labels(rows))
 
     def _rows_of(self, trial: int) -> list[int]:
         return [row for row, (own, _) in enumerate(self.labels) if own == trial]

@@ -14,13 +14,17 @@ from mmm_core.types import (
     CandidateBatch,
     FittedModel,
     FloatArray,
+    IntArray,
     ModelProblem,
     OutcomeKind,
 )
-from runner.tables import read_table, write_table
+from runner.tables import TableFile, read_table, read_table_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Candidates of one group of rows in a trial's table: what is in memory at once, some megabytes.
+ROWS_PER_GROUP = 10_000
 
 
 def candidate_label(trial: int, iteration: int) -> str:
@@ -86,10 +90,59 @@ def trial_path(folder: Path, trial: int) -> Path:
     return folder / "candidates" / f"trial-{trial:02d}.parquet"
 
 
+class TrialWriter:
+    """The table of one trial, written while the trial goes on; it appears under its name when it is closed.
+
+    Rows are gathered to groups of ROWS_PER_GROUP, wherever the blocks end that they come in: equal candidates are
+    equal files. A context manager: left by an exception it leaves nothing.
+    """
+
+    def __init__(self, folder: Path, problem: ModelProblem, trial: int) -> None:
+        self._folder, self._problem, self._trial = folder, problem, trial
+        self._waiting: list[CandidateBatch] = []
+        self._written = 0
+        self._file: TableFile | None = None
+
+    def append(self, block: CandidateBatch) -> None:
+        """The next candidates of the trial."""
+        self._waiting.append(block)
+        while sum(map(len, self._waiting)) >= ROWS_PER_GROUP:
+            self._write(ROWS_PER_GROUP)
+
+    def close(self) -> None:
+        """Write the rest, and let the table appear."""
+        if self._waiting:
+            self._write(ROWS_PER_GROUP)
+        if self._file is not None:
+            self._file.close()
+
+    def abandon(self) -> None:
+        """The trial will not be complete."""
+        if self._file is not None:
+            self._file.abandon()
+
+    def _write(self, n: int) -> None:
+        gathered = CandidateBatch.concatenate(self._waiting)
+        now, later = gathered[:n], gathered[n:]
+        self._waiting = [later] if len(later) else []
+        first = self._written + 1
+        self._written += len(now)
+        iterations = range(first, self._written + 1)
+        table = candidates_table(self._problem, now, [self._trial] * len(now), iterations)
+        if self._file is None:
+            self._file = TableFile(trial_path(self._folder, self._trial), table.schema)
+        self._file.append(table)
+
+
 def write_trial(folder: Path, problem: ModelProblem, trial: int, batch: CandidateBatch) -> None:
     """Write every candidate of one trial, atomically."""
-    n = len(batch)
-    write_table(trial_path(folder, trial), candidates_table(problem, batch, [trial] * n, range(1, n + 1)))
+    writer = TrialWriter(folder, problem, trial)
+    try:
+        writer.append(batch)
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 def finished_trials(folder: Path) -> set[int]:
@@ -97,28 +150,40 @@ def finished_trials(folder: Path) -> set[int]:
     return {int(path.stem.removeprefix("trial-")) for path in (folder / "candidates").glob("trial-*.parquet")}
 
 
-def read_trial(folder: Path, problem: ModelProblem, trial: int) -> CandidateBatch | None:
-    """Every candidate of one trial as it was written; None where the trial was not finished."""
-    path = trial_path(folder, trial)
-    return batch_from_table(problem, read_table(path)) if path.is_file() else None
+def read_losses(folder: Path, trial: int) -> tuple[FloatArray, IntArray]:
+    """(N, len(LOSS_COLUMNS)) losses and (N,) status codes of a trial that is on disk."""
+    table = read_table(trial_path(folder, trial), ["status", *LOSS_COLUMNS])
+    return _matrix(table, LOSS_COLUMNS), _status_codes(table)
+
+
+def read_rows(folder: Path, problem: ModelProblem, trial: int, rows: IntArray) -> CandidateBatch:
+    """Everything about some candidates of a trial, by their ascending rows."""
+    return batch_from_table(problem, read_table_rows(trial_path(folder, trial), rows))
 
 
 def batch_from_table(problem: ModelProblem, table: pa.Table) -> CandidateBatch:
     """The inverse of ``candidates_table``."""
-
-    def matrix(names: Sequence[str]) -> FloatArray:
-        return np.ascontiguousarray(np.column_stack([table[name].to_numpy() for name in names]))
-
-    codes = {str(status): code for code, status in enumerate(FIT_STATUSES)}
     return CandidateBatch(
-        hyperparameters=matrix(problem.hyperparameter_names),
+        hyperparameters=_matrix(table, problem.hyperparameter_names),
         penalty=table["lambda"].to_numpy(),
-        losses=matrix(LOSS_COLUMNS),
-        coefs=matrix([f"coef_{c}" for c in problem.columns]),
-        contributions=matrix([f"contribution_{c}" for c in problem.columns]),
-        effect_shares=matrix([f"effect_share_{c}" for c in problem.paid]),
-        statuses=np.array([codes[s] for s in table["status"].to_pylist()], dtype=np.int64),
+        losses=_matrix(table, LOSS_COLUMNS),
+        coefs=_matrix(table, [f"coef_{c}" for c in problem.columns]),
+        contributions=_matrix(table, [f"contribution_{c}" for c in problem.columns]),
+        effect_shares=_matrix(table, [f"effect_share_{c}" for c in problem.paid]),
+        statuses=_status_codes(table),
     )
+
+
+def _matrix(table: pa.Table, names: Sequence[str]) -> FloatArray:
+    return np.ascontiguousarray(np.column_stack([table[name].to_numpy() for name in names]))
+
+
+def _status_codes(table: pa.Table) -> IntArray:
+    words = np.array([str(status) for status in FIT_STATUSES])
+    order = np.argsort(words)
+    found = table["status"].to_numpy(zero_copy_only=False).astype(words.dtype)
+    codes: IntArray = order[np.searchsorted(words[order], found)]
+    return codes
 
 
 def read_trials(folder: Path, trials: int) -> pa.Table:

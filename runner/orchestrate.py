@@ -20,11 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cluster import open_backend
 from cluster.base import Backend, BackendUnavailable, WorkerLost
 from cluster.config import ClusterConfig
 from mmm_core.errors import UserError
-from mmm_core.types import CandidateBatch, ModelProblem
+from mmm_core.types import ModelProblem
 from mmm_core.warm_up import warm_up as compile_kernels
 from runner.candidates import Candidates, Searched
 from runner.dataset import MediaPanel, load_panel
@@ -34,6 +36,7 @@ from runner.findings import Finding
 from runner.interrupt import RunInterrupted
 from runner.journal import finished_trials
 from runner.model_files import model_record, write_model
+from runner.pool import Pool
 from runner.problem import build_problem, check_panel_rows
 from runner.progress import Progress
 from runner.refits import Uncertainty, intervals_table, refit_models
@@ -74,7 +77,7 @@ class Results:
     """
 
     evaluated: int
-    trials: Sequence[CandidateBatch]
+    pool: Pool
     selection: Selection
     uncertainty: Uncertainty
     plans: Sequence[ScenarioPlans]
@@ -244,9 +247,9 @@ def _compute(
     spec, problem, studies = prepared.spec, prepared.problem, prepared.studies
     known = finished_trials(folder.path)
     with stages("search"):
-        trials = candidates.make(spec, problem, backend, folder, stages.progress)
+        pool = candidates.make(spec, problem, backend, folder, stages.progress)
     with stages("select"):
-        selection = candidates.select(spec, problem, trials)
+        selection = candidates.select(spec, problem, pool)
         _write_selection(folder, problem, selection)
         if studies is not None:
             table = calibration_table(problem, studies, selection.models)
@@ -260,8 +263,8 @@ def _compute(
         plans = [solve_scenario(spec, scenario, problem, selection.models) for scenario in spec.scenarios]
         for entry in plans:
             write_plans(folder, entry)
-    evaluated = sum(len(batch) for trial, batch in enumerate(trials, start=1) if trial not in known)
-    return Results(evaluated, trials, selection, uncertainty, plans, moved)
+    evaluated = int((~np.isin(pool.trials, sorted(known))).sum())
+    return Results(evaluated, pool, selection, uncertainty, plans, moved)
 
 
 def _write_selection(folder: RunFolder, problem: ModelProblem, selection: Selection) -> None:
@@ -312,7 +315,9 @@ def _present(
     problem = prepared.problem
     findings = list(prepared.findings)
     findings += findings_of(results.moved)
-    findings += diagnose(problem, results.trials, results.selection, results.uncertainty, results.plans)
+    findings += diagnose(
+        problem, results.pool.statuses, results.selection, results.uncertainty, results.plans
+    )
     findings += diagnose_studies(problem, prepared.studies, results.selection.models)
     folder.write_findings(findings)
     folder.set_status("done")

@@ -16,6 +16,7 @@ from mmm_core.metrics import window_nrmse
 from mmm_core.pareto import ParetoSelection, error_scores, select_fronts
 from mmm_core.types import CandidateBatch, FittedModel, FloatArray, IntArray, ModelProblem
 from runner.journal import candidate_label, efficiencies, model_from_batch
+from runner.pool import Pool
 from runner.refresh.winner import refresh_scores
 from runner.seeds import Branch, as_integer, seed_at
 from runner.spec import ExperimentSpec, RefreshSpec
@@ -51,7 +52,7 @@ class Selection:
     spread: tuple[Interval, ...]
 
 
-def judged_nrmse(spec: ExperimentSpec, batch: CandidateBatch) -> FloatArray:
+def judged_nrmse(spec: ExperimentSpec, batch: CandidateBatch | Pool) -> FloatArray:
     """(N,) the NRMSE that models are ranked by: on rows that neither fit nor search has seen, if there are any.
 
     Source: Robyn 3.12.1, clusters.R, errors_scores.
@@ -59,17 +60,15 @@ def judged_nrmse(spec: ExperimentSpec, batch: CandidateBatch) -> FloatArray:
     return batch.loss("nrmse_test" if spec.validation.time_series else "nrmse_train")
 
 
-def select(spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[CandidateBatch]) -> Selection:
-    """Choose models from the trials of a search.
+def select(spec: ExperimentSpec, problem: ModelProblem, pool: Pool) -> Selection:
+    """Choose models from the candidates of a search.
 
     Args:
-        spec: selection and seed. problem: the data. trials: every candidate, trial by trial.
+        spec: selection and seed. problem: the data. pool: every candidate.
     Raises:
         UserError: no candidate has finite losses.
     """
-    everything = CandidateBatch.concatenate(trials)
-    numbers = [(t, i) for t, batch in enumerate(trials, start=1) for i in range(1, len(batch) + 1)]
-    losses = {name: everything.loss(name) for name in ("nrmse", "decomp_rssd", "mape")}
+    losses = {name: pool.loss(name) for name in ("nrmse", "decomp_rssd", "mape")}
     pareto = select_fronts(
         losses["nrmse"],
         losses["decomp_rssd"],
@@ -82,19 +81,19 @@ def select(spec: ExperimentSpec, problem: ModelProblem, trials: Sequence[Candida
         raise UserError(
             "no candidate gives any paid channel an effect; check signs, units and window, or allow a wider range"
         )
-    scores = error_scores(judged_nrmse(spec, everything), losses["decomp_rssd"], losses["mape"])
+    scores = error_scores(judged_nrmse(spec, pool), losses["decomp_rssd"], losses["mape"])
     # Ordered by front, then fit, then place: the order of the tables, and what ties are broken by.
     rows = pareto.rows
     rows = rows[np.lexsort((rows, losses["nrmse"][rows], pareto.front[rows]))]
-    pooled = everything[rows]
-    labels = [numbers[row] for row in rows]
+    pooled = pool.take(rows)
+    labels = pool.labels(rows)
     clustering = _cluster(spec, problem, pooled)
     if spec.refresh is not None:
         clustering = _one_winner(spec.refresh, problem, pooled, clustering)
     winners = np.flatnonzero(clustering.is_selected)
     winners = winners[np.argsort(clustering.error_scores[winners], kind="stable")]
     return Selection(
-        convergence=measure_convergence(np.array([i for _, i in numbers]), losses),
+        convergence=measure_convergence(pool.iterations, losses),
         pareto=pareto,
         pooled=pooled,
         labels=labels,

@@ -5,34 +5,45 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmm_core.errors import UserError
+from mmm_core.types import IntArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it there: readers see all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary_beside(path)
     try:
         write(temporary)
-        # mkstemp makes files that only their owner may read; results are for the team.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        _publish(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _temporary_beside(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    # mkstemp makes files that only their owner may read; results are for the team.
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    temporary.replace(path)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -43,13 +54,61 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_atomically(path, lambda p: pq.write_table(plain, p, compression="zstd", version="2.6"))
 
 
-def read_table(path: Path) -> pa.Table:
-    """A Parquet table as written by ``write_table``; UserError when it is damaged."""
+class TableFile:
+    """A Parquet table written group of rows by group of rows, under its name only when it is complete."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        import pyarrow.parquet as pq
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._temporary = _temporary_beside(path)
+        plain = schema.remove_metadata()
+        self._writer = pq.ParquetWriter(self._temporary, plain, compression="zstd", version="2.6")
+
+    def append(self, table: pa.Table) -> None:
+        """One group of rows."""
+        self._writer.write_table(table.replace_schema_metadata(None), row_group_size=max(table.num_rows, 1))
+
+    def close(self) -> None:
+        """The table is complete."""
+        self._writer.close()
+        _publish(self._temporary, self._path)
+
+    def abandon(self) -> None:
+        """The table will not be complete; nothing stays."""
+        self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet table as written by ``write_table``, or some of its columns; UserError when it is damaged."""
+    with _readable(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def read_table_rows(path: Path, rows: IntArray) -> pa.Table:
+    """Some rows of a Parquet table, by their ascending positions; only their groups are read."""
+    import pyarrow as pa
+
+    parts, first = [], 0
+    with _readable(path) as file:
+        for group in range(file.num_row_groups):
+            n = file.metadata.row_group(group).num_rows
+            own = rows[(rows >= first) & (rows < first + n)]
+            if len(own):
+                parts.append(file.read_row_group(group).take(own - first))
+            first += n
+        return pa.concat_tables(parts)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read()
+        yield pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read as Parquet ({reason}); run the experiment again") from error

@@ -15,7 +15,7 @@ from runner.seeds import Branch, seed_at
 from runner.space import SearchSpace
 
 # Results go home in blocks: small enough for a lively display, large enough that a transfer costs nothing beside them.
-BATCHES_PER_BLOCK = 10
+BATCHES_PER_BLOCK = {"compiled": 100, "nevergrad": 10}
 # Optimizers cannot calculate with infinity; every finite loss is far below this.
 WORST_LOSS = 1e6
 
@@ -105,6 +105,6 @@ def run_trial(job: SearchJob, trial: int) -> Iterator[CandidateBatch]:
         searcher.tell(points, objectives(batch, job.problem.objectives))
         block.append(batch)
         done += len(batch)
-        if len(block) == BATCHES_PER_BLOCK or done == job.iterations:
+        if len(block) == BATCHES_PER_BLOCK[job.engine] or done == job.iterations:
             yield CandidateBatch.concatenate(block)
             block = []

@@ -9,7 +9,8 @@ import numpy as np
 from cluster.base import Backend, Done
 from mmm_core.errors import UserError
 from mmm_core.types import CandidateBatch, ModelProblem
-from runner.journal import read_trial, write_trial
+from runner.journal import TrialWriter, finished_trials
+from runner.pool import Pool
 from runner.progress import Progress
 from runner.run_folder import RunFolder
 from runner.search.base import SearchFailed, SearchJob, run_trial
@@ -48,10 +49,8 @@ def check_search(job: SearchJob) -> None:
     )
 
 
-def search(
-    backend: Backend, job: SearchJob, trials: int, folder: RunFolder, progress: Progress
-) -> list[CandidateBatch]:
-    """Run the trials, write each one's table when it is complete, and return them in order.
+def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, progress: Progress) -> Pool:
+    """Run the trials, and write each one's table, which appears when it is complete.
 
     Trials whose table is there already are read instead: a run that was stopped goes on with what is missing.
 
@@ -61,26 +60,28 @@ def search(
     Raises:
         UserError: the optimizer failed on this problem.
     """
-    blocks = {trial: _finished(folder, job, trial) for trial in range(1, trials + 1)}
-    missing = [trial for trial, parts in blocks.items() if not parts]
+    known = finished_trials(folder.path)
+    missing = [trial for trial in range(1, trials + 1) if trial not in known]
+    for unfinished in (folder.path / "candidates").glob(".trial-*"):  # of a driver that was killed
+        unfinished.unlink()
+    writers = {trial: TrialWriter(folder.path, job.problem, trial) for trial in missing}
     total, done = trials * job.iterations, (trials - len(missing)) * job.iterations
     best = dict.fromkeys(job.problem.objectives, np.inf)
-    for position, block in _stream(backend, job, missing):
-        trial = missing[position]
-        if isinstance(block, Done):
-            blocks[trial] = [CandidateBatch.concatenate(blocks[trial])]
-            write_trial(folder.path, job.problem, trial, blocks[trial][0])
-            continue
-        blocks[trial].append(block)
-        done += len(block)
-        best = {name: float(min(best[name], np.nanmin(block.loss(name)))) for name in best}
-        progress.candidates(done, total, best)
-    return [parts[0] for parts in blocks.values()]
-
-
-def _finished(folder: RunFolder, job: SearchJob, trial: int) -> list[CandidateBatch]:
-    batch = read_trial(folder.path, job.problem, trial)
-    return [] if batch is None else [batch]
+    try:
+        for position, block in _stream(backend, job, missing):
+            writer = writers[missing[position]]
+            if isinstance(block, Done):
+                writer.close()
+                continue
+            writer.append(block)
+            done += len(block)
+            best = {name: float(min(best[name], np.nanmin(block.loss(name)))) for name in best}
+            progress.candidates(done, total, best)
+    except BaseException:
+        for writer in writers.values():
+            writer.abandon()
+        raise
+    return Pool.of_files(job.problem, folder.path, range(1, trials + 1))
 
 
 def _stream(

@@ -31,6 +31,7 @@ from mmm_core.types import CandidateBatch
 from runner.commands.simulate import load_truth
 from runner.commands.simulate import run as simulate
 from runner.dataset import load_panel
+from runner.pool import Pool
 from runner.problem import build_problem
 from runner.search.base import run_trial
 from runner.search.engine import search_job
@@ -103,7 +104,7 @@ def judged(
     problem = build_problem(spec, load_panel(spec))[0]
     job = search_job(spec, problem)
     trials = [CandidateBatch.concatenate(list(run_trial(job, t))) for t in range(1, spec.search.trials + 1)]
-    selection = select(spec, problem, trials)
+    selection = select(spec, problem, Pool.of_batches(trials))
     paid = slice(problem.first_media, problem.first_media + problem.n_paid)
     roas = (selection.batch.contributions[:, paid] / problem.total_spend).mean(axis=0)
     true_roas = np.array([truth["channels"][channel]["roas"] for channel in problem.paid])

@@ -24,6 +24,7 @@ from mmm_core.types import CandidateBatch, FittedModel, ModelProblem
 from runner.commands.simulate import load_truth
 from runner.commands.simulate import run as simulate
 from runner.dataset import load_panel
+from runner.pool import Pool
 from runner.problem import build_problem
 from runner.search.base import run_trial
 from runner.search.engine import search_job
@@ -60,7 +61,7 @@ def study(seed: int, folder: Path) -> dict[tuple[str, str], tuple[float, float, 
             trials = [
                 CandidateBatch.concatenate(list(run_trial(job, t))) for t in range(1, spec.search.trials + 1)
             ]
-        selection = select(spec, problem, trials)
+        selection = select(spec, problem, Pool.of_batches(trials))
         paid = slice(problem.first_media, problem.first_media + problem.n_paid)
         roas = (selection.batch.contributions[:, paid] / problem.total_spend).mean(axis=0)
         true_roas = np.array([truth["channels"][channel]["roas"] for channel in problem.paid])

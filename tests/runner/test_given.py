@@ -50,12 +50,12 @@ def test_candidates_are_written_trial_by_trial(searched, tmp_path):
         path.unlink()
     given = Given(batch, ((1, 5), (2, 11), (1, 8)))
     given.check(spec, problem)
-    trials = given.make(spec, problem, None, folder, None)
-    assert [len(trial) for trial in trials] == [2, 1]
+    pool = given.make(spec, problem, None, folder, None)
+    assert pool.labels(np.arange(3)) == [(1, 5), (1, 8), (2, 11)]
     table = read_trials(folder.path, 2)
     assert table["candidate"].to_pylist() == ["1_5", "1_8", "2_11"]
     np.testing.assert_array_equal(batch_from_table(problem, table).coefs, batch.coefs[[0, 2, 1]])
-    selection = given.select(spec, problem, trials)
+    selection = given.select(spec, problem, pool)
     labelled = {model.candidate: model.coefs for model in selection.models}
     np.testing.assert_array_equal(labelled["2_11"], batch.coefs[1])
 

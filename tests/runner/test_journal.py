@@ -8,6 +8,7 @@ import pytest
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.types import FIT_STATUSES, LOSS_COLUMNS, CandidateBatch, FitStatus, OutcomeKind
 from runner.journal import (
+    TrialWriter,
     batch_from_table,
     candidate_columns,
     candidate_label,
@@ -18,6 +19,7 @@ from runner.journal import (
     trial_path,
     write_trial,
 )
+from runner.pool import Pool
 from tests.reference.problems import random_hyperparameters, random_problem
 
 ARRAYS = ("hyperparameters", "penalty", "losses", "coefs", "contributions", "effect_shares", "statuses")
@@ -110,3 +112,46 @@ def test_other_adstocks_have_other_columns(adstock):
     assert f"{problem.paid[0]}_shape" in table.column_names
     assert f"{problem.paid[0]}_theta" not in table.column_names
     assert_equal(batch_from_table(problem, table), batch)
+
+
+@pytest.mark.parametrize("sizes", [[6], [1, 5], [2, 2, 2], [4, 1, 1]])
+def test_however_the_blocks_come_the_table_is_the_same_file(tmp_path, monkeypatch, sizes):
+    monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", 4)
+    problem, batch = evaluated()
+    whole, parts = TrialWriter(tmp_path / "a", problem, 1), TrialWriter(tmp_path / "b", problem, 1)
+    whole.append(batch)
+    stops = np.cumsum(sizes)
+    for start, stop in zip([0, *stops[:-1]], stops, strict=True):
+        parts.append(batch[start:stop])
+        assert not trial_path(tmp_path / "b", 1).exists()
+    whole.close()
+    parts.close()
+    found, expected = (trial_path(tmp_path / name, 1).read_bytes() for name in "ba")
+    assert found == expected
+    assert_equal(batch_from_table(problem, read_trials(tmp_path / "a", 1)), batch)
+
+
+def test_an_abandoned_trial_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", 2)
+    problem, batch = evaluated()
+    writer = TrialWriter(tmp_path, problem, 1)
+    writer.append(batch)
+    assert list((tmp_path / "candidates").iterdir()) != []
+    writer.abandon()
+    assert list((tmp_path / "candidates").iterdir()) == []
+
+
+def test_a_pool_takes_rows_from_disk_as_from_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", 2)
+    problem = random_problem(3)
+    batches = [evaluate_candidates(problem, random_hyperparameters(problem, seed, 5)) for seed in (1, 2, 3)]
+    for trial, batch in enumerate(batches, start=1):
+        write_trial(tmp_path, problem, trial, batch)
+    held, written = Pool.of_batches(batches), Pool.of_files(problem, tmp_path, range(1, 4))
+    assert len(held) == len(written) == 15
+    assert held.losses.tobytes() == written.losses.tobytes()
+    assert held.statuses.tolist() == written.statuses.tolist()
+    for rows in ([0], [14, 3, 3, 7], [4, 5], list(range(15))):
+        assert_equal(held.take(np.array(rows)), written.take(np.array(rows)))
+        assert held.labels(np.array(rows)) == written.labels(np.array(rows))
+    assert held.labels(np.array([7])) == [(2, 3)]

@@ -25,6 +25,7 @@ from runner.dataset import load_panel
 from runner.facts import contributions_table
 from runner.findings import Finding, Severity
 from runner.journal import write_trial
+from runner.pool import Pool
 from runner.problem import build_problem
 from runner.refits import intervals_table, refit_models
 from runner.reports import theme, write_report
@@ -112,7 +113,7 @@ def make_run(
     trials = [CandidateBatch.concatenate(list(run_trial(job, trial))) for trial in (1, 2)]
     for number, trial in enumerate(trials, start=1):
         write_trial(folder.path, problem, number, trial)
-    selection = select(spec, problem, trials)
+    selection = select(spec, problem, Pool.of_batches(trials))
     with open_backend("serial") as backend:
         uncertainty = refit_models(spec, problem, selection, backend)
     tables = {

@@ -9,6 +9,7 @@ import pytest
 
 from mmm_core.types import LOSS_COLUMNS
 from runner.dataset import panel_from_table
+from runner.pool import Pool
 from runner.problem import build_problem
 from runner.search.base import run_trial
 from runner.search.engine import search_job
@@ -26,7 +27,7 @@ def test_only_the_asked_part_of_the_candidates_closest_to_the_studies_is_kept(pa
     batch = next(iter(run_trial(search_job(spec, problem), 1)))
     losses = batch.losses.copy()
     losses[:, LOSS_COLUMNS.index("mape")] = np.random.default_rng(1).permutation(len(batch)) / len(batch)
-    selection = select(spec, problem, [dataclasses.replace(batch, losses=losses)])
+    selection = select(spec, problem, Pool.of_batches([dataclasses.replace(batch, losses=losses)]))
     kept = selection.pooled.loss("mape")
     assert kept.max() <= part
     assert len(kept) >= 0.7 * part * len(batch)  # the worst tenth of each other loss goes as well

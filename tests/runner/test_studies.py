@@ -13,6 +13,7 @@ from mmm_core.errors import UserError
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.types import CandidateBatch, Convention, FittedModel, Scope
 from runner.dataset import load_panel, panel_from_table
+from runner.pool import Pool
 from runner.problem import build_problem
 from runner.run_folder import RunFolder
 from runner.search.base import objectives, run_trial
@@ -306,7 +307,7 @@ def searched(studies):
     )
     problem, _ = build_problem(spec, panel_of(spec), studies)
     trials = [CandidateBatch.concatenate(list(run_trial(search_job(spec, problem), 1)))]
-    return problem, trials, select(spec, problem, trials)
+    return problem, trials, select(spec, problem, Pool.of_batches(trials))
 
 
 def test_a_true_study_leads_to_truer_models():
