@@ -81,7 +81,7 @@ class ModelFacts:
     Attributes:
         name: legal as a key. files: name in the model's folder -> content.
         example: a small input, column -> values; media and dates.
-        columns: what may stand in an input: (name, type in MLflow's words, whether it must be there).
+        columns: what may stand in an input.
         options: what else may be asked: name -> default.
         digest: of everything above; the same model is not logged twice.
     """
@@ -89,7 +89,7 @@ class ModelFacts:
     name: str
     files: Mapping[str, bytes]
     example: Mapping[str, Sequence[str] | Sequence[float]]
-    columns: tuple[tuple[str, str, bool], ...]
+    columns: tuple[str, ...]
     options: Mapping[str, str]
     digest: str
 

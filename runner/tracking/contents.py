@@ -338,7 +338,7 @@ def _loadable(folder: RunFolder, record: Mapping[str, Any]) -> ModelFacts:
         name=re.sub(r"[^\w-]+", "-", f"{manifest['experiment']}-{candidate}"),
         files=files,
         example=_example(folder, record),
-        columns=((DATE, "string", False), *((name, "double", False) for name in columns)),
+        columns=(DATE, *columns),
         options=OPTIONS,
         digest=digest.hexdigest(),
     )

@@ -519,6 +519,7 @@ def _save_model(staging: Path, model: ModelFacts, description: Any) -> None:
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     run = staging / "run"
     for name, content in model.files.items():
@@ -526,13 +527,16 @@ def _save_model(staging: Path, model: ModelFacts, description: Any) -> None:
         (run / name).write_bytes(content)
     code = staging / "marketing_mix_model.py"
     code.write_text(SERVED, encoding="utf-8")
-    columns: list[Any] = [ColSpec(DataType[kind], name, required) for name, kind, required in model.columns]
+    # MLflow would refuse whole numbers where a column is said to hold doubles, and dates that are no text; the model
+    # itself takes both, and says what it cannot use.
+    anything: Any = AnyType  # untyped in MLflow
+    columns: list[Any] = [ColSpec(anything(), name, False) for name in model.columns]
     options = [ParamSpec(name, DataType.string, default) for name, default in model.options.items()]
     pyfunc.save_model(
         path=str(staging / "model"),
         python_model=str(code),
         artifacts={"run": str(run)},
-        signature=ModelSignature(Schema(columns), Schema([ColSpec(DataType.double)]), ParamSchema(options)),
+        signature=ModelSignature(Schema(columns), params=ParamSchema(options)),
         input_example=(pd.DataFrame(dict(model.example)), dict(model.options)),
         pip_requirements=["mmm-runner" if "unknown" in __version__ else f"mmm-runner=={__version__}"],
         mlflow_model=description,
