@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all check format bench clean
+.PHONY: help install demo test test-slow test-cluster test-all check format bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_JSON ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # Each candidate is run, not only looked up: a pyenv shim exists also for versions that are not installed, and Debian
 # ships a Python whose venv module cannot make a venv.
@@ -57,6 +57,9 @@ test: $(STAMP) ## the default test suite
 
 test-slow: $(STAMP) ## the integration and nightly suites only
 	$(BIN)/python -m pytest -m "integration or nightly"
+
+test-cluster: $(STAMP) ## a Ray cluster of several nodes that is hurt while it works
+	$(BIN)/python -m pytest -m cluster
 
 test-all: $(STAMP) ## every test
 	$(BIN)/python -m pytest -m ""

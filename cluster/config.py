@@ -45,7 +45,7 @@ class ClusterConfig:
     address: str = "local"
     workers: int | None = None
     max_retries: int = 5
-    overdue_seconds: float = 20.0
+    overdue_seconds: float = 30.0
     head_seconds: float = 15.0
     place_seconds: float = 600.0
     dashboard: bool = False

@@ -28,6 +28,8 @@ from tests.cluster.processes import commands, descendants, survivors
 ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).parent / "ray")
 _STORE = 100_000_000
+# A test run that is killed leaves nothing behind: ``ray start --block`` then ends its node.
+_DIES_WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 def free_ports(count: int) -> list[int]:
@@ -64,6 +66,11 @@ class Node:
         found = commands(descendants(self.process.pid))
         return sorted(pid for pid, line in found.items() if command in line)
 
+    def busy(self) -> list[int]:
+        """Processes of this node that run a task now."""
+        found = commands(descendants(self.process.pid))
+        return sorted(pid for pid, line in found.items() if line.startswith("ray::_"))
+
     def kill_raylet(self) -> None:
         """SIGKILL; ``--block`` then ends the rest of the node."""
         for pid in self.pids("raylet/raylet"):
@@ -85,7 +92,7 @@ class RayCluster:
     network: _Network | None
     head: Node = field(init=False)
     workers: list[Node] = field(default_factory=list)
-    _stack: ExitStack = field(default_factory=ExitStack)
+    _lost: list[Node] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -118,7 +125,7 @@ class RayCluster:
 
     def add_workers(self, count: int, cpus: int = 1) -> list[Node]:
         """Start more nodes beside each other; returns when all have joined."""
-        first = len(self.workers) + 1
+        first = len(self.workers) + len(self._lost) + 1
         new = [
             self._start(first + number, f"--address={self.address}", f"--num-cpus={cpus}")
             for number in range(count)
@@ -129,6 +136,15 @@ class RayCluster:
             lambda: all("Ray runtime started" in log.read_text() for log in logs), "a worker does not join"
         )
         return new
+
+    def busy(self) -> list[int]:
+        """Processes that run a task now, on any worker."""
+        return [pid for node in self.workers for pid in node.busy()]
+
+    def lose(self, node: Node) -> None:
+        """A worker that will not come back."""
+        self.workers.remove(node)
+        self._lost.append(node)
 
     def cut(self, node: Node) -> None:
         """Pull the cable of a host: from now on its packets, and those to it, vanish."""
@@ -145,24 +161,25 @@ class RayCluster:
 
     def _start(self, number: int, *options: str) -> Node:
         namespace, address, cable = self.network.host(number) if self.network else (None, "127.0.0.1", None)
-        log = self.folder / f"n{number}.log"
         agent, grpc, runtime_env, metrics = free_ports(4)
-        process = subprocess.Popen(
-            [
-                *(["ip", "netns", "exec", namespace] if namespace else []),
-                *(RAY, "start", "--block", "--disable-usage-stats", "--include-log-monitor=false"),
-                *(f"--node-ip-address={address}", f"--temp-dir={self.folder}/{number}"),
-                *(f"--object-store-memory={_STORE}", f"--dashboard-agent-listen-port={agent}"),
-                *(f"--dashboard-agent-grpc-port={grpc}", f"--runtime-env-agent-port={runtime_env}"),
-                *(f"--metrics-export-port={metrics}", *options),
-            ],
-            env={**self.environment_of_nodes()},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / f"n{number}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *_DIES_WITH_US,
+                    *(["ip", "netns", "exec", namespace] if namespace else []),
+                    *(RAY, "start", "--block", "--disable-usage-stats", "--include-log-monitor=false"),
+                    *(f"--node-ip-address={address}", f"--temp-dir={self.folder}/{number}"),
+                    *(f"--object-store-memory={_STORE}", f"--dashboard-agent-listen-port={agent}"),
+                    *(f"--dashboard-agent-grpc-port={grpc}", f"--runtime-env-agent-port={runtime_env}"),
+                    *(f"--metrics-export-port={metrics}", *options),
+                ],
+                env=self.environment_of_nodes(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         return Node(address, process, namespace, cable)
 
     def environment_of_nodes(self) -> dict[str, str]:
@@ -189,7 +206,7 @@ class RayCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        nodes = [*self.workers, *([self.head] if hasattr(self, "head") else [])]
+        nodes = [*self._lost, *self.workers, *([self.head] if hasattr(self, "head") else [])]
         pids = {pid for node in nodes for pid in [node.process.pid, *descendants(node.process.pid)]}
         for pid in pids:
             _kill(pid)
