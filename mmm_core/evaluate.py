@@ -7,7 +7,7 @@ import numpy as np
 from mmm_core import _kernels
 from mmm_core.adstock import KIND_CODES
 from mmm_core.errors import RangeError, ShapeError
-from mmm_core.limits import LIMITS, describe_limits, parameter_of
+from mmm_core.limits import describe_limits, legal_ranges, parameter_of
 from mmm_core.types import (
     Adstock,
     CandidateBatch,
@@ -47,11 +47,9 @@ NO_REFERENCE = _kernels.Reference(
 
 def media_parameters(problem: ModelProblem, hyperparameters: FloatArray) -> FloatArray:
     """(N, M, 4): alpha, gamma, then theta and 0, or shape and scale, of each medium."""
-    position = {name: i for i, name in enumerate(problem.hyperparameter_names)}
-    out = np.zeros((len(hyperparameters), len(problem.media), 4))
-    for m, medium in enumerate(problem.media):
-        for p, parameter in enumerate(("alpha", "gamma", *problem.adstock.parameters)):
-            out[:, m, p] = hyperparameters[:, position[f"{medium}_{parameter}"]]
+    positions = problem.media_positions
+    out = np.zeros((len(hyperparameters), len(positions), 4))
+    out[:, :, : positions.shape[1]] = hyperparameters[:, positions]
     return out
 
 
@@ -118,18 +116,12 @@ def check_hyperparameters(problem: ModelProblem, hyperparameters: FloatArray) ->
     names = problem.hyperparameter_names
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ShapeError(f"hyperparameters have shape {values.shape}, expected (N, {len(names)})")
-    for j, name in enumerate(names):
-        parameter = parameter_of(name)
-        low, low_allowed, high, high_allowed = LIMITS[parameter]
-        column = values[:, j]
-        legal = (column >= low if low_allowed else column > low) & (
-            column <= high if high_allowed else column < high
-        )
-        if not legal.all():
-            row = int(np.flatnonzero(~legal)[0])
-            raise RangeError(
-                f"row {row + 1}: {name} is {column[row]:g}, expected {describe_limits(parameter)}"
-            )
+    smallest, largest = legal_ranges(names)
+    legal = (values >= smallest) & (values <= largest)
+    if not legal.all():
+        j, row = (int(place[0]) for place in np.nonzero(~legal.T))
+        limits = describe_limits(parameter_of(names[j]))
+        raise RangeError(f"row {row + 1}: {names[j]} is {values[row, j]:g}, expected {limits}")
     train_size = values[:, names.index("train_size")]
     if not problem.time_series_validation and (train_size != 1).any():
         raise RangeError("train_size below 1 needs time-series validation to be on")

@@ -5,6 +5,12 @@ Source: Robyn 3.12.1, inputs.R, hyper_limits.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
 # parameter: (low, low is allowed, high, high is allowed)
 LIMITS = {
     "alpha": (0.0, False, 10.0, False),
@@ -29,6 +35,17 @@ def within_limits(parameter: str, value: float) -> bool:
     above = value >= low if low_allowed else value > low
     below = value <= high if high_allowed else value < high
     return above and below
+
+
+@lru_cache(maxsize=64)
+def legal_ranges(names: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The smallest and the largest legal value of each of H hyperparameters, shape (H,): what is not allowed is the
+    neighbouring number.
+    """
+    limits = [LIMITS[parameter_of(name)] for name in names]
+    smallest = [low if allowed else math.nextafter(low, math.inf) for low, allowed, _, _ in limits]
+    largest = [high if allowed else math.nextafter(high, -math.inf) for _, _, high, allowed in limits]
+    return np.array(smallest), np.array(largest)
 
 
 def describe_limits(parameter: str) -> str:

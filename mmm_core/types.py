@@ -520,6 +520,15 @@ class ModelProblem(_Bundle):
         return tuple(names)
 
     @cached_property
+    def media_positions(self) -> IntArray:
+        """(M, 3 or 4) where in ``hyperparameter_names`` alpha, gamma and the adstock's parameters of a medium stand."""
+        position = {name: i for i, name in enumerate(self.hyperparameter_names)}
+        per_medium = ("alpha", "gamma", *self.adstock.parameters)
+        rows = [[position[f"{medium}_{parameter}"] for parameter in per_medium] for medium in self.media]
+        positions: IntArray = read_only(rows, np.int64)
+        return positions
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of everything in the problem, hex."""
         h = hashlib.sha256()

@@ -52,7 +52,8 @@ class SearchSpace:
         """
         if unit.ndim != 2 or unit.shape[1] != self.dimension:
             raise ShapeError(f"unit has shape {unit.shape}, expected (N, {self.dimension})")
-        out = np.tile(self.low, (len(unit), 1))
+        out = np.empty((len(unit), len(self.low)))
+        out[:] = self.low
         low, high = self.low[self.searched], self.high[self.searched]
         out[:, self.searched] = low + round_significant(np.clip(unit, 0.0, 1.0)) * (high - low)
         return out

@@ -57,7 +57,8 @@ class SearchJob:
 def objectives(batch: CandidateBatch, names: Sequence[str]) -> FloatArray:
     """(N, len(names)) what the search minimises, ``ModelProblem.objectives``; infinities replaced by WORST_LOSS."""
     losses = np.column_stack([batch.loss(name) for name in names])
-    return np.nan_to_num(losses, nan=WORST_LOSS, posinf=WORST_LOSS)
+    losses[~np.isfinite(losses)] = WORST_LOSS
+    return losses
 
 
 def open_searcher(job: SearchJob, trial: int) -> Searcher:
