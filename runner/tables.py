@@ -58,13 +58,21 @@ class TableFile:
     """A Parquet table written group of rows by group of rows, under its name only when it is complete."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._temporary = _temporary_beside(path)
-        plain = schema.remove_metadata()
-        self._writer = pq.ParquetWriter(self._temporary, plain, compression="zstd", version="2.6")
+        # Not for floats: results hardly repeat, and looking for repetitions takes longer than writing.
+        dictionary = [field.name for field in schema if not pa.types.is_floating(field.type)]
+        self._writer = pq.ParquetWriter(
+            self._temporary,
+            schema.remove_metadata(),
+            compression="zstd",
+            version="2.6",
+            use_dictionary=dictionary,
+        )
 
     def append(self, table: pa.Table) -> None:
         """One group of rows."""
