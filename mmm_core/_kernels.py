@@ -1152,3 +1152,25 @@ def mark_front(population_losses, front_losses, n_front, is_on_front):
             if same:
                 is_on_front[i] = True
                 break
+
+
+# ------------------------------------------------------------------------------------------------------------ fronts
+
+
+@kernel
+def rank_fronts(x, y, newest, front):
+    """Front number, from 1, of points sorted by x, then y; newest (N,) is overwritten. See ``pareto.fronts``."""
+    n_fronts = 0
+    for i in range(x.shape[0]):
+        low, high = 0, n_fronts
+        while low < high:
+            middle = (low + high) // 2
+            if y[i] < newest[middle]:
+                high = middle
+            else:
+                low = middle + 1
+        newest[low] = y[i]
+        n_fronts = max(n_fronts, low + 1)
+        # Copies follow one another and the first of them lies on the lowest front.
+        is_copy = i > 0 and x[i] == x[i - 1] and y[i] == y[i - 1]
+        front[i] = front[i - 1] if is_copy else low + 1

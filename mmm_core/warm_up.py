@@ -12,6 +12,8 @@ import numpy as np
 from mmm_core.bootstrap import bootstrap_model
 from mmm_core.decomposition import decompose
 from mmm_core.evaluate import evaluate_candidates
+from mmm_core.evolution import POPULATION, TwoPointsEvolution
+from mmm_core.pareto import fronts
 from mmm_core.types import Adstock, FittedModel, ModelProblem, Role
 
 N_PERIODS = 40
@@ -47,6 +49,16 @@ def warm_up() -> None:
         model = FittedModel("0_1", row[0], float(batch.penalty[0]), 0.0, batch.coefs[0])
         decompose(problem, model)
         bootstrap_model(problem, model, 2, np.random.SeedSequence(0))
+    fronts(np.arange(2.0), np.arange(2.0))
+    evolve()
+
+
+def evolve() -> None:
+    """A search through everything that it compiles: children of a first population, and what became of them."""
+    search = TwoPointsEvolution(2, batch_size=POPULATION, seed=np.random.SeedSequence(0))
+    for _ in range(2):
+        points = search.ask(POPULATION)
+        search.tell(points, points.copy())
 
 
 if __name__ == "__main__":
