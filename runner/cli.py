@@ -328,8 +328,42 @@ def report(source: RunPath, runs: Runs = Path("runs"), as_json: Json = False) ->
 
 
 @app.command()
+def compare(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Two or more: run folders, or spec files for their newest finished runs.",
+            show_default=False,
+        ),
+    ],
+    runs: Runs = Path("runs"),
+    html: Annotated[Path | None, typer.Option("--html", help="Write the comparison as a page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare finished runs with the first: spec, data, losses, ROAS, contributions, plans, and what is more than noise.
+
+    Example: `mmm compare runs/quickstart-… runs/quickstart-… --html comparison.html`
+    """
+    from runner.commands import compare as command
+    from runner.comparison.screen import print_comparison
+
+    result = command.run(sources, runs=runs, html=html)
+    if as_json:
+        _print_json(result.as_record())
+    else:
+        print_comparison(result)
+        if html is not None:
+            typer.echo(f"page: {html}")
+
+
+@app.command()
 def track(
-    source: RunPath, runs: Runs = Path("runs"), tracking_uri: TrackingUri = None, as_json: Json = False
+    source: RunPath,
+    runs: Runs = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Bring MLflow to the state of a run folder; doing it twice changes nothing.
 
@@ -337,7 +371,7 @@ def track(
     """
     from runner.commands import track as command
 
-    result = command.run(source, runs=runs, tracking_uri=tracking_uri)
+    result = command.run(source, runs=runs, tracking_uri=tracking_uri, quiet=quiet or as_json)
     if as_json:
         _print_json(result.as_record())
     else:

@@ -66,7 +66,19 @@ def print_run(folder: RunFolder) -> None:
     n = summary["candidates"]
     _say(out, f"{n:,} candidate{'s' * (n != 1)}, {rate:,.0f} a second; {seconds:.1f} s in all")
     _say(out, f"report: {folder.path / 'report' / 'index.html'}")
+    _say_tracking(out, folder)
     _say(out, f"run folder: {folder.path}")
+
+
+def _say_tracking(out: Console, folder: RunFolder) -> None:
+    """Where MLflow is and, unless it is complete, how far; a failure is among the findings."""
+    from runner.tracking.beside import State, read_standing
+
+    standing = read_standing(folder)
+    if standing is None or standing.state in (State.FAILED, State.STOPPED):
+        return
+    rest = "" if standing.state is State.DONE else f"; to have it at once: mmm track {folder.path}"
+    _say(out, standing.sentence + rest)
 
 
 def print_refresh(folder: RunFolder) -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmm_core.errors import UserError
 from runner.latest import find_run
+from runner.run_folder import RunFolder
+from runner.tables import write_json
 from runner.tracking.base import TrackingFailed
-from runner.tracking.mirror import MirrorReport, mirror_to
+from runner.tracking.beside import Standing, State, write_standing
+from runner.tracking.mirror import FAILED, MirrorReport, Tell, mirror_to
 
 
-def run(source: str | Path, *, runs: str | Path = "runs", tracking_uri: str | None = None) -> MirrorReport:
+def run(
+    source: str | Path, *, runs: str | Path = "runs", tracking_uri: str | None = None, quiet: bool = True
+) -> MirrorReport:
     """Mirror a run folder to MLflow; doing it twice changes nothing.
+
+    A mirror that is still at work in the background steps aside; what it has written stays.
 
     Args:
         source: a run folder, or a spec file for its newest run. runs: where runs of a spec file are looked for.
         tracking_uri: wins over the spec's tracking.uri, that over the variable MLFLOW_TRACKING_URI, that over an SQLite
         file beside the run folder.
+        quiet: no progress display.
     Returns:
         What was written, renewed and left as it was.
     Raises:
@@ -24,6 +35,37 @@ def run(source: str | Path, *, runs: str | Path = "runs", tracking_uri: str | No
     """
     folder = find_run(source, runs)
     try:
-        return mirror_to(folder, tracking_uri)
+        with _bar(quiet) as tell:
+            report = mirror_to(folder, tracking_uri, tell)
+            if _drop_failure(folder):
+                mirror_to(folder, tracking_uri)
     except TrackingFailed as error:
         raise UserError(f"{error}; the run folder has everything, run mmm track again later") from error
+    write_standing(folder, Standing(State.DONE, report.store, report.experiment))
+    return report
+
+
+def _drop_failure(folder: RunFolder) -> bool:
+    """What the run said of an earlier attempt is true no longer; whether it said anything."""
+    path = folder.path / "findings.json"
+    if not path.is_file():
+        return False
+    found = folder.json("findings")
+    kept = [record for record in found if record["case"] != FAILED]
+    if len(kept) < len(found):
+        write_json(path, kept)
+    return len(kept) < len(found)
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Tell]:
+    """How far it is, on the error stream, if that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("MLflow", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

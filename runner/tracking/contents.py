@@ -198,16 +198,16 @@ def _spec_params(spec: ExperimentSpec) -> dict[str, str]:
     if spec.refresh is not None:
         for key in ("previous", "bounds"):
             del tree["refresh"][key]
-    return dict(_flat(tree))
+    return dict(flat(tree))
 
 
-def _flat(tree: Any, path: str = "") -> Iterable[tuple[str, str]]:
+def flat(tree: Any, path: str = "") -> Iterable[tuple[str, str]]:
     """``channels: [{name: tv, spend: s}]`` as ``channels.tv.spend: s``; other lists as JSON."""
     if isinstance(tree, list) and tree and all(isinstance(item, dict) and "name" in item for item in tree):
         tree = {item["name"]: {k: v for k, v in item.items() if k != "name"} for item in tree}
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
+            yield from flat(value, f"{path}.{key}" if path else str(key))
     else:
         yield path, tree if isinstance(tree, str) else json.dumps(tree, ensure_ascii=False)
 

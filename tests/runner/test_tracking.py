@@ -36,7 +36,7 @@ from runner.tracking.base import (
     name_tags,
     original_name,
 )
-from runner.tracking.contents import _distinct, _flat, history_names, read_contents
+from runner.tracking.contents import _distinct, flat, history_names, read_contents
 from runner.tracking.memory_tracker import MemoryTracker
 from runner.tracking.mirror import Mirroring, mirror, mirror_to
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store, without_password
@@ -254,7 +254,7 @@ def test_every_number_is_finite_and_every_name_legal_whatever_the_channels_are_c
 def test_a_spec_is_flat_by_the_names_of_its_lists():
     tree = {"a": [{"name": "tv", "spend": "s"}], "b": {"c": [1, 2]}, "d": None, "e": [], "f": True, "g": {}}
     expected = {"a.tv.spend": "s", "b.c": "[1, 2]", "d": "null", "e": "[]", "f": "true", "g": "{}"}
-    assert dict(_flat(tree)) == expected
+    assert dict(flat(tree)) == expected
 
 
 def test_a_run_that_failed_half_way_shows_what_there_is(tmp_path, made):
