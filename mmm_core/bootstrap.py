@@ -195,12 +195,35 @@ def _noise_draws(
     residuals: FloatArray, length: int, seed: np.random.SeedSequence, first: int, last: int
 ) -> FloatArray:
     """(last - first, n) series made of blocks of residuals."""
-    n = len(residuals)
+    return _series_of_blocks(residuals, length, len(residuals), seed, first, last)
+
+
+def resampled_blocks(
+    residuals: FloatArray, n_periods: int, draws: int, seed: np.random.SeedSequence
+) -> FloatArray:
+    """Noise of other periods: series put together from blocks of residuals, as the bootstrap's own are.
+
+    Args:
+        residuals: (n,), expected to be of mean 0. n_periods: L, any number. draws: B. seed: of the draws.
+    Returns:
+        (B, L), in the unit of the residuals.
+    """
+    return _series_of_blocks(residuals, block_length(len(residuals)), n_periods, seed, 0, draws)
+
+
+def _series_of_blocks(
+    residuals: FloatArray,
+    length: int,
+    n_periods: int,
+    seed: np.random.SeedSequence,
+    first: int,
+    last: int,
+) -> FloatArray:
     blocks = sliding_window_view(residuals, length)
     blocks = blocks - blocks.mean(axis=0)
-    n_blocks = -(-n // length)
+    n_blocks = -(-n_periods // length)
     starts = _block_starts(len(blocks), n_blocks, seed, first, last)
-    series: FloatArray = blocks[starts].reshape(last - first, n_blocks * length)[:, :n]
+    series: FloatArray = blocks[starts].reshape(last - first, n_blocks * length)[:, :n_periods]
     return series
 
 

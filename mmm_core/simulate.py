@@ -708,6 +708,69 @@ def score_plan(truth: Truth, multipliers: Mapping[str, float], horizon: Horizon 
     )
 
 
+@dataclass(frozen=True)
+class FlightScore:
+    """What spends by period truly bring, beside what is there without them."""
+
+    spend: float
+    inside: float  # paid response in the horizon that the spends add to what is carried in
+    after: float  # the same after the horizon, until it has decayed
+    carried_in: float  # paid response in the horizon from what was spent before
+    responses: dict[str, float]  # per channel, inside and after together
+
+    @property
+    def response(self) -> float:
+        """All that the spends bring."""
+        return self.inside + self.after
+
+
+def score_spends(
+    truth: Truth, spends: Mapping[str, Sequence[float]], horizon: Horizon = WINDOW
+) -> FlightScore:
+    """Judge a plan by channel and period on the truth, carryover after its end included.
+
+    Args:
+        truth, horizon: as in ``plan_curve``; the periods after the horizon are taken to be without spend.
+        spends: channel to its spend in each period of the horizon; a channel that is not named spends nothing. Spend
+            becomes exposure at the mean cost of the window.
+    Returns:
+        FlightScore.
+    Raises:
+        LabelError: a name that is not a paid channel; and as in ``plan_curve``. RangeError: a wrong number of periods.
+    """
+    _check_channels(truth, spends)
+    rows, n_table = horizon.rows(truth), len(truth["dates"])
+    totals, responses = np.zeros(3), {}
+    for name, channel in truth["channels"].items():
+        kind, parameters = Adstock(channel["adstock"]), _parameters(channel)
+        planned = np.array(spends.get(name, np.zeros(rows.stop - rows.start)), dtype=np.float64)
+        if planned.shape != (rows.stop - rows.start,):
+            raise RangeError(
+                f"{name} has {planned.size} spends for {rows.stop - rows.start} periods of the horizon"
+            )
+        exposure = np.zeros(rows.stop + adstock.memory(kind, parameters, n_table))
+        exposure[: rows.start] = channel["exposure"][: rows.start]
+        before = _true_series(channel, exposure, n_table)[rows.start :]
+        exposure[rows] = planned * _exposure_per_spend(truth, channel)
+        own = _true_series(channel, exposure, n_table)[rows.start :] - before
+        n = rows.stop - rows.start
+        totals += (own[:n].sum(), own[n:].sum(), before[:n].sum())
+        responses[name] = float(own.sum())
+    money = sum(float(np.sum(own)) for own in spends.values())
+    return FlightScore(money, float(totals[0]), float(totals[1]), float(totals[2]), responses)
+
+
+def _true_series(channel: Mapping[str, Any], exposure: FloatArray, n_table: int) -> FloatArray:
+    carried = adstock.carry(Adstock(channel["adstock"]), exposure, _parameters(channel), n_table)
+    series: FloatArray = channel["coef"] * saturation.hill(carried, channel["alpha"], channel["inflexion"])
+    return series
+
+
+def _exposure_per_spend(truth: Truth, channel: Mapping[str, Any]) -> float:
+    window = slice(truth["window"]["start_row"], truth["window"]["stop_row"])
+    return float(np.sum(channel["exposure"][window])) / float(np.sum(channel["spend"][window]))
+
+
 # -------------------------------------------------------------------------------------------------- the best plan
 
 GRID_STEPS = 800

@@ -2,7 +2,7 @@
 
 Every command of ``mmm`` is a plain function first::
 
-    from runner import run, evaluate, allocate, report, resume, validate, simulate
+    from runner import run, evaluate, allocate, plan, report, resume, validate, simulate
 
 Names are loaded on use, so that importing ``runner`` (and ``mmm --help``) stays fast.
 """
@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_COMMANDS = ("allocate", "compare", "evaluate", "report", "resume", "run", "simulate", "track", "validate")
+_COMMANDS = ("allocate", "compare", "evaluate", "plan", "report", "resume", "run", "simulate", "track", "validate")
 
 __all__ = [*_COMMANDS, "__version__"]  # noqa: PLE0604 - the names are strings, built from the tuple above
 

@@ -52,6 +52,12 @@ PlanBounds = Annotated[
         help="low,high as multiples of today's spend, for all channels, or channel=low,high. Repeatable."
     ),
 ]
+AtMost = Annotated[bool, typer.Option("--at-most", help="Spend up to the budget, not all of it.")]
+PlanGoal = Annotated[str, typer.Option(help="max_response, target_efficiency or target_outcome.")]
+PlanMarginal = Annotated[
+    bool, typer.Option("--marginal", help="The last unit of money must earn the target, not the mean.")
+]
+PlanModels = Annotated[list[str] | None, typer.Option("--candidate", help="These models only. Repeatable.")]
 TrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", help="MLflow server; default an SQLite file beside the runs.")
 ]
@@ -254,21 +260,15 @@ def evaluate(
 @app.command()
 def allocate(
     source: RunPath,
-    goal: Annotated[
-        str, typer.Option(help="max_response, target_efficiency or target_outcome.")
-    ] = "max_response",
+    goal: PlanGoal = "max_response",
     name: Annotated[str | None, typer.Option(help="Name of the plan; default made from the goal.")] = None,
     target: Annotated[
         float | None, typer.Option(help="ROAS (or CPA), or outcome of the horizon, to reach.")
     ] = None,
-    marginal: Annotated[
-        bool, typer.Option("--marginal", help="The last unit of money must earn the target, not the mean.")
-    ] = False,
+    marginal: PlanMarginal = False,
     budget: Annotated[float | None, typer.Option(help="Budget of the horizon; default today's.")] = None,
     budget_per_period: Annotated[float | None, typer.Option(help="Budget per period instead.")] = None,
-    at_most: Annotated[
-        bool, typer.Option("--at-most", help="Spend up to the budget, not all of it.")
-    ] = False,
+    at_most: AtMost = False,
     bounds: PlanBounds = None,
     start: Annotated[str | None, typer.Option(help="First date of the horizon.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date of the horizon.")] = None,
@@ -310,6 +310,51 @@ def allocate(
         _print_json(result.as_record())
     else:
         print_plans(result)
+
+
+@app.command()
+def plan(
+    source: RunPath,
+    start: Annotated[str, typer.Option("--from", help="First date, such as 2025-01-06.", show_default=False)],
+    end: Annotated[str, typer.Option("--to", help="Last date.", show_default=False)],
+    budget: Annotated[float | None, typer.Option(help="Of these dates; default the reference spend.")] = None,
+    at_most: AtMost = False,
+    goal: PlanGoal = "max_response",
+    target: Annotated[float | None, typer.Option(help="ROAS (or CPA), or outcome of these dates.")] = None,
+    marginal: PlanMarginal = False,
+    flighting: Annotated[str, typer.Option(help="kept (as a year before), constant or free.")] = "kept",
+    bounds: PlanBounds = None,
+    period_bounds: Annotated[
+        list[str] | None, typer.Option(help="The same of every single period's reference spend. Repeatable.")
+    ] = None,
+    fixed: Annotated[list[str] | None, typer.Option(help="channel=amount. Repeatable.")] = None,
+    table: Annotated[
+        str | None, typer.Option("--plan", help="CSV of amounts: date, channel, spend (fixed), lower, upper.")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="CSV of what is to come: date, context and organic columns.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the plan.")] = None,
+    candidates: PlanModels = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Plan dates to come by channel and period, with the outcome to expect.
+
+    Example: `mmm plan runs/quickstart-… --from 2025-01-06 --to 2025-06-30 --budget 4000000`
+    """
+    from runner.commands import plan as command
+    from runner.plans.show import print_plan
+
+    question = command.question_options(
+        bounds, period_bounds, fixed, candidates, budget=budget, at_most=at_most, goal=goal, target=target,
+        marginal=marginal, flighting=flighting, table=table, context=context, name=name,
+    )  # fmt: skip
+    result = command.run(source, start, end, runs=runs, **question)
+    if as_json:
+        _print_json({**result.as_record(), "path": str(result.path)})
+    else:
+        print_plan(result)
 
 
 @app.command()
