@@ -49,7 +49,8 @@ def warm_up() -> None:
         model = FittedModel("0_1", row[0], float(batch.penalty[0]), 0.0, batch.coefs[0])
         decompose(problem, model)
         bootstrap_model(problem, model, 2, np.random.SeedSequence(0))
-    fronts(np.arange(2.0), np.arange(2.0))
+    losses = np.array([0.0, 1.0])
+    fronts(losses, losses)
     evolve()
 
 
