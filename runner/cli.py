@@ -386,7 +386,7 @@ def compare(
     html: Annotated[Path | None, typer.Option("--html", help="Write the comparison as a page.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare finished runs with the first: spec, data, losses, ROAS, contributions, plans, and what is more than noise.
+    """Compare finished runs with the first: spec, data, losses, ROAS, plans, and what of it is more than noise.
 
     Example: `mmm compare runs/quickstart-… runs/quickstart-… --html comparison.html`
     """
