@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 # error_model: division by zero gives what IEEE says. Python's way, an exception, is a branch in every loop that
 # divides, and keeps the compiler from working on several elements at once.
 kernel = njit(cache=True, nogil=True, error_model="numpy")
+# For the body of a loop: in its place before the compiler looks for what it can do in vectors.
+inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 GEOMETRIC, WEIBULL_CDF, WEIBULL_PDF = 0, 1, 2
 NON_NEGATIVE, UNCONSTRAINED, NO_INTERCEPT = 0, 1, 2
@@ -52,6 +54,109 @@ SMALLEST_PIVOT = 1e-14
     INTERCEPT,
 ) = range(10)
 N_LOSSES = 10
+
+
+# ---------------------------------------------------------------------------------------------- powers and exponentials
+
+
+# Natural logarithm and exponential as polynomials, after FreeBSD's e_log.c and e_exp.c: to about one unit in the last
+# place, without branches and without calls, so that the compiler works on 4 or 8 elements at a time (the library's pow
+# is half of all time otherwise), and with the same bits on every machine, which libraries do not promise.
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+LOG_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
+LOG_ODD = (
+    6.666666666666735130e-01,
+    2.857142874366239149e-01,
+    1.818357216161805012e-01,
+    1.479819860511658591e-01,
+)
+EXP = (
+    1.66666666666666019037e-01,
+    -2.77777777770155933842e-03,
+    6.61375632143793436117e-05,
+    -1.65339022054652515390e-06,
+    4.13813679705723846039e-08,
+)
+MANTISSA_BITS = np.uint64(52)
+EXPONENT_BIAS = np.uint64(1023)
+ONE = np.uint64(1023 << 52)
+# Bits of sqrt(1/2) less those of 1, so that mantissas come to lie in [sqrt(1/2), sqrt(2)).
+TO_SQRT_HALF = np.uint64((0x3FE6A09E667F3BCD - (1023 << 52)) % (1 << 64))
+# A whole number below 2^52 laid into the mantissa of 2^52 is that number plus 2^52.
+TWO_52, BITS_OF_TWO_52 = 4503599627370496.0, np.uint64(0x4330000000000000)
+# Adding it rounds to a whole number, which then stands in the lowest bits.
+ROUNDER = 6755399441055744.0
+# exp of more is beyond what the sum with 1 can tell from 0 or infinity.
+LARGEST_POWER = 700.0
+
+
+@inlined
+def exponential(y):
+    """e^y = 2^k r: (r, ROUNDER + k); a y beyond LARGEST_POWER counts as that."""
+    y = -LARGEST_POWER if y < -LARGEST_POWER else y  # noqa: FURB136 - min and max are not done in vectors
+    y = LARGEST_POWER if y > LARGEST_POWER else y  # noqa: FURB136
+    rounded = y * 1.44269504088896338700 + ROUNDER
+    k = rounded - ROUNDER
+    high, low = y - k * LN2_HIGH, k * LN2_LOW
+    r = high - low
+    q = r * r
+    c = r - q * (EXP[0] + q * (EXP[1] + q * (EXP[2] + q * (EXP[3] + q * EXP[4]))))
+    return 1.0 - ((low - (r * c) / (2.0 - c)) - high), rounded
+
+
+@kernel
+def split_exponents(bits, mantissas, exponents):
+    """x = 2^k m with m in [sqrt(1/2), sqrt(2)), all as bits: of m, and of k + 1023 + 2^52 as a double."""
+    for t in range(bits.shape[0]):
+        k = (bits[t] - TO_SQRT_HALF) >> MANTISSA_BITS
+        mantissas[t] = bits[t] - (k << MANTISSA_BITS) + ONE
+        exponents[t] = k | BITS_OF_TWO_52
+
+
+@kernel
+def powers(alpha, mantissas, exponents):
+    """x^alpha = 2^k r of x as ``split_exponents`` left it: r into mantissas, ROUNDER + k into exponents."""
+    for t in range(mantissas.shape[0]):
+        f = mantissas[t] - 1.0
+        s = f / (2.0 + f)
+        z = s * s
+        w = z * z
+        even = w * (LOG_EVEN[0] + w * (LOG_EVEN[1] + w * LOG_EVEN[2]))
+        odd = z * (LOG_ODD[0] + w * (LOG_ODD[1] + w * (LOG_ODD[2] + w * LOG_ODD[3])))
+        half = 0.5 * f * f
+        k = exponents[t] - (TWO_52 + 1023.0)
+        log = s * (half + (even + odd)) + k * LN2_LOW - half + f + k * LN2_HIGH
+
+        mantissas[t], exponents[t] = exponential(alpha * log)
+
+
+@kernel
+def join_exponents(bits):
+    """ROUNDER + k as doubles' bits becomes 2^k."""
+    for t in range(bits.shape[0]):
+        bits[t] = (bits[t] + EXPONENT_BIAS) << MANTISSA_BITS
+
+
+@kernel
+def power_series(x, alpha, mantissas, exponents, out):
+    """x^alpha of x > 0 into out, which may be x; mantissas and exponents, of the same length, are overwritten."""
+    bits = exponents.view(np.uint64)
+    split_exponents(x.view(np.uint64), mantissas.view(np.uint64), bits)
+    powers(alpha, mantissas, exponents)
+    join_exponents(bits)
+    for t in range(x.shape[0]):
+        out[t] = mantissas[t] * exponents[t]
+
+
+@kernel
+def decay_series(x, mantissas, exponents, out):
+    """e^-x of x >= 0 into out, which may be x; 0 from LARGEST_POWER on."""
+    for t in range(x.shape[0]):
+        mantissas[t], exponents[t] = exponential(-x[t])
+    join_exponents(exponents.view(np.uint64))
+    for t in range(x.shape[0]):
+        decayed = mantissas[t] * exponents[t]
+        out[t] = decayed if x[t] < LARGEST_POWER else 0.0
 
 
 # ---------------------------------------------------------------------------------------------------------- adstock
@@ -98,59 +203,97 @@ def weibull_scale_in_periods(n, scale):
 
 
 @kernel
-def weibull_weights(kind, n, shape, scale, out):
-    """Weight of an exposure 0, 1, .. n - 1 periods after it."""
+def weibull_weights(kind, n, shape, scale, weights):
+    """Weight of an exposure 0, 1, .. n - 1 periods after it, into the first of the rows of weights (4, n or more).
+
+    Returns the number of weights up to the last that is not 0.
+    """
+    out, z, mantissas, exponents = weights[0, :n], weights[1, :n], weights[2, :n], weights[3, :n]
     for k in range(n):
         out[k] = 0.0
     out[0] = 1.0
     if shape == 0.0 or scale == 0.0:
-        return
+        return 1
     s = weibull_scale_in_periods(n, scale)
+    for k in range(n):
+        z[k] = (k + 1) / s
+    power_series(z, shape, mantissas, exponents, out)
     if kind == WEIBULL_CDF:
+        decay_series(out, mantissas, exponents, z)
         weight = 1.0
+        out[0] = 1.0
         for k in range(1, n):
-            weight *= math.exp(-((k / s) ** shape))
-            if weight == 0.0:
-                break
+            weight *= z[k - 1]
             out[k] = weight
-        return
+    else:
+        for k in range(n):
+            z[k] = (shape / s) * (out[k] / z[k])
+        decay_series(out, mantissas, exponents, out)
+        for k in range(n):
+            out[k] *= z[k]
+        min_max_scale(out)
+    last = n
+    while out[last - 1] == 0.0:
+        last -= 1
+    return last
+
+
+@kernel
+def min_max_scale(values):
+    """(values - min) / (max - min) in place; where all are equal the first is 1, the others 0."""
     low, high = math.inf, -math.inf
-    for k in range(n):
-        z = (k + 1) / s
-        density = (shape / s) * z ** (shape - 1.0) * math.exp(-(z**shape))
-        out[k] = density
-        low = min(low, density)
-        high = max(high, density)
-    for k in range(n):
-        if high == low:
-            out[k] = 1.0 if k == 0 else 0.0
-        else:
-            out[k] = (out[k] - low) / (high - low)
+    for k in range(values.shape[0]):
+        low = min(low, values[k])
+        high = max(high, values[k])
+    for k in range(values.shape[0]):
+        values[k] = (values[k] - low) / (high - low) if high > low else 0.0
+    if high == low:
+        values[0] = 1.0
 
 
 @kernel
 def convolve(x, weights, out):
-    n = x.shape[0]
+    """out[t] = sum_k weights[k] x[t - k], summed from the first x on; what lies beyond the weights has weight 0.
+
+    Four x at a time where all of them reach, so that a value of out is fetched and put back once for four products.
+    """
+    n, n_lags = x.shape[0], weights.shape[0]
     for t in range(n):
         out[t] = 0.0
-    for t in range(n):
-        if x[t] != 0.0:
-            for k in range(n - t):
-                out[t + k] += weights[k] * x[t]
+    in_fours = n // 4 * 4 if n_lags >= 4 else 0
+    for t in range(0, in_fours, 4):
+        x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
+        if x0 == 0.0 and x1 == 0.0 and x2 == 0.0 and x3 == 0.0:
+            continue
+        reach = min(n - t, n_lags) - 3
+        out[t] += weights[0] * x0
+        out[t + 1] = (out[t + 1] + weights[1] * x0) + weights[0] * x1
+        out[t + 2] = ((out[t + 2] + weights[2] * x0) + weights[1] * x1) + weights[0] * x2
+        w0, w1, w2 = weights[3 : 3 + reach], weights[2 : 2 + reach], weights[1 : 1 + reach]
+        part = out[t + 3 : t + 3 + reach]
+        for k in range(reach):
+            part[k] = (((part[k] + w0[k] * x0) + w1[k] * x1) + w2[k] * x2) + weights[k] * x3
+        for i in range(t + n_lags, min(n, t + n_lags + 3)):
+            for j in range(i - n_lags + 1, t + 4):
+                out[i] += weights[i - j] * x[j]
+    for t in range(in_fours, n):
+        for k in range(min(n - t, n_lags)):
+            out[t + k] += weights[k] * x[t]
 
 
 @kernel
 def adstock_in_series(kind, x, n_series, first, second, weights, out):
     """Adstock of x, a piece of a series of n_series periods (Weibull scales are shares of its length), into ``out``.
 
-    Nothing is carried in before the piece. Returns the weight of the exposure's own period.
+    weights (4, n_series or more) is overwritten. Nothing is carried in before the piece. Returns the weight of the
+    exposure's own period.
     """
     if kind == GEOMETRIC:
         geometric(x, first, out)
         return 1.0
-    weibull_weights(kind, n_series, first, second, weights)
-    convolve(x, weights, out)
-    return weights[0]
+    n_lags = weibull_weights(kind, n_series, first, second, weights)
+    convolve(x, weights[0, :n_lags], out)
+    return weights[0, 0]
 
 
 @kernel
@@ -170,86 +313,14 @@ def hill(z, alpha, inflexion):
     return 1.0 / (1.0 + (inflexion / z) ** alpha)
 
 
-# Natural logarithm and exponential as polynomials, after FreeBSD's e_log.c and e_exp.c: to about one unit in the last
-# place, without branches and without calls, so that the compiler works on 4 or 8 elements at a time (the library's pow
-# is half of all time otherwise), and with the same bits on every machine, which libraries do not promise.
-LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-LOG_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
-LOG_ODD = (
-    6.666666666666735130e-01,
-    2.857142874366239149e-01,
-    1.818357216161805012e-01,
-    1.479819860511658591e-01,
-)
-EXP = (
-    1.66666666666666019037e-01,
-    -2.77777777770155933842e-03,
-    6.61375632143793436117e-05,
-    -1.65339022054652515390e-06,
-    4.13813679705723846039e-08,
-)
-MANTISSA_BITS = np.uint64(52)
-EXPONENT_BIAS = np.uint64(1023)
-ONE = np.uint64(1023 << 52)
-# Bits of sqrt(1/2) less those of 1, so that mantissas come to lie in [sqrt(1/2), sqrt(2)).
-TO_SQRT_HALF = np.uint64((0x3FE6A09E667F3BCD - (1023 << 52)) % (1 << 64))
-# A whole number below 2^52 laid into the mantissa of 2^52 is that number plus 2^52.
-TWO_52, BITS_OF_TWO_52 = 4503599627370496.0, np.uint64(0x4330000000000000)
-# Adding it rounds to a whole number, which then stands in the lowest bits.
-ROUNDER = 6755399441055744.0
-# exp of more is beyond what the sum with 1 can tell from 0 or infinity.
-LARGEST_POWER = 700.0
-
-
-@kernel
-def split_exponents(bits, mantissas, exponents):
-    """x = 2^k m with m in [sqrt(1/2), sqrt(2)), all as bits: of m, and of k + 1023 + 2^52 as a double."""
-    for t in range(bits.shape[0]):
-        k = (bits[t] - TO_SQRT_HALF) >> MANTISSA_BITS
-        mantissas[t] = bits[t] - (k << MANTISSA_BITS) + ONE
-        exponents[t] = k | BITS_OF_TWO_52
-
-
-@kernel
-def powers(alpha, mantissas, exponents):
-    """x^alpha = 2^k r of x as ``split_exponents`` left it: r into mantissas, ROUNDER + k into exponents."""
-    for t in range(mantissas.shape[0]):
-        f = mantissas[t] - 1.0
-        s = f / (2.0 + f)
-        z = s * s
-        w = z * z
-        even = w * (LOG_EVEN[0] + w * (LOG_EVEN[1] + w * LOG_EVEN[2]))
-        odd = z * (LOG_ODD[0] + w * (LOG_ODD[1] + w * (LOG_ODD[2] + w * LOG_ODD[3])))
-        half = 0.5 * f * f
-        k = exponents[t] - (TWO_52 + 1023.0)
-        log = s * (half + (even + odd)) + k * LN2_LOW - half + f + k * LN2_HIGH
-
-        y = alpha * log
-        y = -LARGEST_POWER if y < -LARGEST_POWER else y  # noqa: FURB136 - min and max are not done in vectors
-        y = LARGEST_POWER if y > LARGEST_POWER else y  # noqa: FURB136
-        rounded = y * 1.44269504088896338700 + ROUNDER
-        exponents[t] = rounded
-        k = rounded - ROUNDER
-        high, low = y - k * LN2_HIGH, k * LN2_LOW
-        r = high - low
-        q = r * r
-        c = r - q * (EXP[0] + q * (EXP[1] + q * (EXP[2] + q * (EXP[3] + q * EXP[4]))))
-        mantissas[t] = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-
-
 @kernel
 def hill_series(z, alpha, inflexion, work, out):
     """``hill`` of a whole series; work (2, n) is overwritten. Agrees with it to a few units in the last place."""
-    mantissas, exponents = work[0], work[1]
-    bits = exponents.view(np.uint64)
     for t in range(z.shape[0]):
         out[t] = inflexion / z[t]
-    split_exponents(out.view(np.uint64), mantissas.view(np.uint64), bits)
-    powers(alpha, mantissas, exponents)
+    power_series(out, alpha, work[0], work[1], out)
     for t in range(z.shape[0]):
-        bits[t] = (bits[t] + EXPONENT_BIAS) << MANTISSA_BITS
-    for t in range(z.shape[0]):
-        share = 1.0 / (1.0 + mantissas[t] * exponents[t])
+        share = 1.0 / (1.0 + out[t])
         out[t] = share if z[t] > 0.0 else 0.0
 
 
@@ -993,7 +1064,7 @@ def evaluate_batch(
     correlation, work = np.empty(k), np.empty((5, k))
     active = np.empty(k, dtype=np.int64)
     low, high = lower.copy(), upper.copy()
-    weights, series, fitted = np.empty(n_rows), np.empty(n_rows), np.empty(n_window)
+    weights, series, fitted = np.empty((4, n_rows)), np.empty(n_rows), np.empty(n_window)
     inflexion, own_weight = np.empty(n_media), np.empty(n_media)
     adstocked, saturated, hill_work = (
         np.empty((n_media, n_window)),

@@ -97,7 +97,7 @@ def apply(kind: Adstock, exposure: FloatArray, parameters: tuple[float, ...]) ->
     """Adstock by name: parameters are (theta,) or (shape, scale). Shapes, ranges and errors as in the named ones."""
     values = _checked(exposure)
     first, second = check_parameters(kind, parameters)
-    out, weights = np.empty_like(values), np.empty_like(values)
+    out, weights = np.empty_like(values), np.empty((4, len(values)))
     _kernels.adstock(KIND_CODES[kind], values, first, second, weights, out)
     return out
 

@@ -149,7 +149,7 @@ def _predicted(problem: ModelProblem, model: FittedModel, studies: _kernels.Stud
         transform.inflexion,
         transform.adstocked,
         studies,
-        np.empty(problem.n_periods),
+        np.empty((4, problem.n_periods)),
         np.empty(problem.n_window),
         predicted,
     )

@@ -30,7 +30,7 @@ def transform_media(problem: ModelProblem, hyperparameters: FloatArray) -> Media
         problem.start,
         problem.stop,
         parameters,
-        np.empty(problem.n_periods),
+        np.empty((4, problem.n_periods)),
         np.empty(problem.n_periods),
         np.empty((2, w)),
         np.empty(w),
