@@ -37,6 +37,7 @@ from runner.spec import ExperimentSpec
 from runner.tables import write_json
 from runner.tracking.base import TrackingFailed, locked
 from runner.tracking.mirror import LOCK_SECONDS, Mirroring, failure, is_claimed, open_tracker
+from runner.tracking.mlflow_tracker import choose_store
 
 FILE = "tracking.json"
 # What a run waits for its mirror: seconds, or this part of its own time if that is more.
@@ -264,7 +265,12 @@ class Mirror:
         self.folder = folder
         self.uri = tracking_uri
         self.orders = orders
-        self._standing = Standing(State.WAITING, experiment=folder.spec().experiment)
+        spec = folder.spec()
+        self._standing = Standing(State.WAITING, experiment=spec.experiment)
+        with suppress(TrackingFailed):  # told when it is tried
+            runs = folder.path.resolve().parent
+            store = choose_store(runs, tracking_uri, spec.tracking.uri)
+            self._standing = replace(self._standing, store=store.shown)
         self._noted = 0.0
         self._done_since: float | None = None
 
