@@ -26,6 +26,7 @@ from typing import Any
 
 from cluster.base import BackendError, BackendUnavailable
 from cluster.config import ClusterConfig, usable_cpus
+from cluster.tokens import check_token_file, token_file
 
 # A worker is one item's; BLAS and OpenMP with threads of their own would fight over the cores, and sum in another
 # order on another machine.
@@ -159,12 +160,12 @@ class Session:
 
         config = self._config
         private = stack.enter_context(_private_folder())
-        stack.callback(_reread_environment)
-        stack.enter_context(_environment({**_unset(RAY_VARIABLES), **_token(private)}))
-        _reread_environment()
+        stack.callback(reread_environment)
+        stack.enter_context(environment({**_unset(RAY_VARIABLES), **_token(private)}))
+        reread_environment()
         # A folder inside: Ray opens the one it is given to everybody.
         folder = Path(config.temp_dir).absolute() if config.temp_dir else private / "r"
-        with _environment({**ONE_THREAD, **config.environment}), _lean_node():
+        with environment({**ONE_THREAD, **config.environment}), _lean_node():
             stack.callback(ray.shutdown, wait_for_processes=True)
             ray.init(
                 address="local",
@@ -184,9 +185,10 @@ class Session:
         if address == "auto":
             address = os.environ.get("RAY_ADDRESS", address)
         _probe(address)
-        stack.callback(_reread_environment)
-        stack.enter_context(_environment(_unset(DRIVER_VARIABLES)))
-        _reread_environment()
+        check_token_file(token_file())
+        stack.callback(reread_environment)
+        stack.enter_context(environment(_unset(DRIVER_VARIABLES)))
+        reread_environment()
         runtime_env: dict[str, Any] = {"env_vars": {**ONE_THREAD, **KEEPALIVE, **self._config.environment}}
         if self._config.modules:
             runtime_env["py_modules"] = list(self._config.modules)
@@ -375,13 +377,13 @@ def _unset(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Variables of this process for a while; the processes of a local Ray inherit them.
+def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Variables of this process for a while, None for unset; the processes of a local Ray inherit them.
 
     Handing them to Ray as a runtime environment would do the same, and delay the first task by 2 to 3 s.
     """
     with _preserved(*variables):
-        os.environ.update(variables)
+        _set(variables)
         yield
 
 
@@ -392,14 +394,18 @@ def _preserved(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
 
 
-def _reread_environment() -> None:
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def reread_environment() -> None:
     """Have Ray's compiled part read its variables again; it did so on import, and keeps the token it read."""
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from mmm_core.errors import UserError
+from runner.cli_jobs import register as register_jobs
 from runner.interrupt import interrupted_run
 
 # What typer exits with after Ctrl-C.
@@ -573,6 +574,9 @@ def schema() -> None:
     from runner.spec import ExperimentSpec
 
     typer.echo(json.dumps(ExperimentSpec.model_json_schema(), indent=2))
+
+
+register_jobs(app)
 
 
 def _version(asked: bool) -> None:

@@ -1,11 +1,12 @@
 """What the user sees while a run is going on: stages, candidates per second, best losses, time left.
 
 Everything goes to the error stream, so that results on the output stream can be piped. Where the error stream is not a
-terminal nothing is shown.
+terminal nothing is shown, unless MMM_PROGRESS=lines asks for lines, as the log of a job does.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -45,6 +46,30 @@ class Silent:
 
     def close(self) -> None:
         """No more news."""
+
+
+class Lines:
+    """A line for every stage, and one every ten seconds of a search, for a log."""
+
+    _seconds_between = 10.0
+
+    def __init__(self) -> None:
+        self._started = self._last = 0.0
+
+    def stage(self, name: str) -> None:
+        """Name it."""
+        sys.stderr.write(f"{name}\n")
+        self._started = self._last = time.monotonic()
+
+    def candidates(self, done: int, total: int, best: dict[str, float]) -> None:
+        """Say how far the search is, if it is time for it or the search is over."""
+        now = time.monotonic()
+        if done == total or now - self._last >= self._seconds_between:
+            self._last = now
+            sys.stderr.write(f"{search_facts(done, total, best, now - self._started)}\n")
+
+    def close(self) -> None:
+        """Nothing to take away."""
 
 
 class Terminal:
@@ -97,8 +122,12 @@ def search_facts(done: int, total: int, best: dict[str, float], seconds: float) 
 
 @contextmanager
 def open_progress(quiet: bool = False) -> Iterator[Progress]:
-    """The display that fits the error stream: a terminal gets a live one, anything else none."""
-    progress: Progress = Silent() if quiet or not sys.stderr.isatty() else Terminal()
+    """The display that fits the error stream: a terminal gets a live one, a log lines if asked, anything else none."""
+    progress: Progress = Silent()
+    if not quiet and os.environ.get("MMM_PROGRESS") == "lines":
+        progress = Lines()
+    elif not quiet and sys.stderr.isatty():
+        progress = Terminal()
     try:
         yield progress
     finally:

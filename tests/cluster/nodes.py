@@ -185,12 +185,9 @@ class RayCluster:
     def environment_of_nodes(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         # The packages of this checkout stand for those that a worker has installed.
-        return {
-            **kept,
-            **self.variables,
-            "PYTHONPATH": str(ROOT),
-            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
-        }
+        installed = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        patience = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
+        return {**kept, **self.variables, **installed, **patience}
 
     def _until(self, holds: Callable[[], bool], sentence: str) -> None:
         end = time.monotonic() + 120

@@ -66,7 +66,9 @@ class Work:
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     folder = tmp_path_factory.mktemp("work")
-    spec = write_small(folder, scenarios=SCENARIOS, search__trials=TRIALS, search__iterations=ITERATIONS)
+    # The slower engine: there has to be time to hurt it.
+    search = {"trials": TRIALS, "iterations": ITERATIONS, "seed": 7, "engine": "nevergrad"}
+    spec = write_small(folder, scenarios=SCENARIOS, search=search)
     return Work(spec, {name: alone(name, spec) for name in UNDER_WAY})
 
 
