@@ -65,7 +65,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """The content of ``tracking.json``; ``done`` of ``total`` are about points of metric histories."""
+    """The content of ``tracking.json``; ``done`` of ``total`` are about points of metric histories.
+
+    ``seconds`` is processor time of the mirror's process so far.
+    """
 
     state: State
     store: str = ""
@@ -73,6 +76,7 @@ class Standing:
     done: int = 0
     total: int = 0
     message: str = ""
+    seconds: float = 0.0
 
     @property
     def sentence(self) -> str:
@@ -374,7 +378,8 @@ class Mirror:
 
     def _note(self, state: State, **facts: str | int) -> None:
         self._noted = time.monotonic()
-        self._standing = replace(self._standing, state=state, **facts)  # type: ignore[arg-type]
+        now = round(time.process_time(), 2)
+        self._standing = replace(self._standing, state=state, seconds=now, **facts)  # type: ignore[arg-type]
         write_standing(self.folder, self._standing)
 
     def _fail(self, reason: str) -> None:
