@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 STAMP := $(VENV)/.installed
 BENCH_JSON ?=
+BENCH_COMPARE ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,8 +75,8 @@ format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## time the kernels (BENCH_JSON=file also writes the numbers)
-	$(BIN)/python -m tests.benchmarks.bench $(if $(BENCH_JSON),--json $(BENCH_JSON))
+bench: $(STAMP) ## time the parts (BENCH_JSON=file writes the numbers, BENCH_COMPARE=file holds them against earlier ones)
+	$(BIN)/python -m tests.benchmarks.bench $(if $(BENCH_JSON),--json $(BENCH_JSON)) $(if $(BENCH_COMPARE),--compare $(BENCH_COMPARE))
 
 clean: ## remove .venv, caches and build outputs; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
