@@ -102,6 +102,7 @@ class RunFolder:
                 "problem_digest": problem.digest,
                 "seed": spec.search.seed,
                 "versions": versions(),
+                **git_commit(Path.cwd()),
                 "machine": machine(),
                 "stages": {},
                 **({"origin": dict(origin)} if origin else {}),
@@ -307,6 +308,36 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def git_commit(folder: Path) -> dict[str, str]:
+    """The commit that is checked out where the user works, under ``git_commit``; empty outside of a repository."""
+    place = next((path / ".git" for path in (folder, *folder.parents) if (path / ".git").exists()), None)
+    try:
+        if place is None:
+            return {}
+        if place.is_file():  # a worktree or a submodule says where its own is
+            place = (
+                place.parent / place.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+            ).resolve()
+        shared = place / "commondir"
+        common = (place / shared.read_text(encoding="utf-8").strip()).resolve() if shared.is_file() else place
+        return {"git_commit": _commit_of((place / "HEAD").read_text(encoding="utf-8").strip(), place, common)}
+    except (OSError, UnicodeDecodeError, LookupError):
+        return {}
+
+
+def _commit_of(head: str, place: Path, common: Path) -> str:
+    """What HEAD points at; LookupError for a branch without commits."""
+    if not head.startswith("ref:"):
+        return head
+    ref = head.removeprefix("ref:").strip()
+    for root in (place, common):
+        if (root / ref).is_file():
+            return (root / ref).read_text(encoding="utf-8").strip()
+    packed = (common / "packed-refs").read_text(encoding="utf-8").splitlines()
+    found = [line.split()[0] for line in packed if line.endswith(f" {ref}")]
+    return found[0]
 
 
 def machine() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -243,6 +244,12 @@ def _name_hash(name: str) -> str:
 def shortened(text: str, limit: int) -> str:
     """The text, cut with an ellipsis where it is longer than ``limit``."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def without_password(uri: str) -> str:
+    """A URI that can be shown."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri
 
 
 def is_legal(key: str) -> bool:

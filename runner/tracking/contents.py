@@ -37,6 +37,7 @@ from runner.tracking.base import (
     legal_key,
     name_tags,
     shortened,
+    without_password,
 )
 
 if TYPE_CHECKING:
@@ -147,10 +148,16 @@ def _whole(folder: RunFolder, spec: ExperimentSpec) -> RunContent:
         params=_spec_params(spec),
         metrics=_distinct(_run_metrics(folder, summary, best)),
         tags=_run_tags(spec, manifest, summary, best),
-        files=_files(folder.path, FILE_PATTERNS, SINGLE_FILES),
+        files=_files(folder.path, FILE_PATTERNS, _single_files(spec)),
         datasets=[_data(folder, spec, manifest["data_digest"]), *_candidates_tables(folder)],
         status=STATUSES.get(manifest["status"], RunStatus.FINISHED),
     )
+
+
+def _single_files(spec: ExperimentSpec) -> list[str]:
+    """A spec that holds a password is for the run folder only; the parameters say all the rest of it."""
+    uri = spec.tracking.uri or ""
+    return [name for name in SINGLE_FILES if name != "spec.yaml" or without_password(uri) == uri]
 
 
 def _run_tags(

@@ -46,6 +46,7 @@ from runner.tracking.base import (
     check_series,
     locked,
     shortened,
+    without_password,
 )
 
 if TYPE_CHECKING:
@@ -138,12 +139,6 @@ def choose_store(runs: Path, explicit: str | None = None, from_spec: str | None 
 def _sqlite_store(path: Path) -> Store:
     # The driver unquotes the path, so that a percent or question mark in it has to be quoted.
     return Store(f"sqlite:///{quote(str(path), safe='/ :#&;+=@,~!$()[]')}", path, path.parent / ARTIFACTS)
-
-
-def without_password(uri: str) -> str:
-    """A URI that can be shown."""
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
 
 
 class MlflowTracker:

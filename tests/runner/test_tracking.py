@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from mmm_core.errors import UserError
 from runner.commands import track, ui
-from runner.run_folder import RunFolder
-from runner.tables import read_table, table_of, write_json, write_table
+from runner.run_folder import RunFolder, git_commit
+from runner.tables import read_table, table_of, write_json, write_table, write_text
 from runner.tracking import mirror as mirror_module
 from runner.tracking.base import (
     KEY_LENGTH,
@@ -35,11 +35,13 @@ from runner.tracking.base import (
     locked,
     name_tags,
     original_name,
+    without_password,
 )
+from runner.tracking.beside import State, add_finding, read_standing
 from runner.tracking.contents import _distinct, flat, history_names, read_contents
 from runner.tracking.memory_tracker import MemoryTracker
-from runner.tracking.mirror import Mirroring, mirror, mirror_to
-from runner.tracking.mlflow_tracker import MlflowTracker, choose_store, without_password
+from runner.tracking.mirror import Mirroring, failure, mirror, mirror_to
+from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
 from tests.runner.mirrored import (
     N_CANDIDATES,
     N_TRIALS,
@@ -298,6 +300,41 @@ def _rows_of(folder):
 
 def _candidates_of(folder, trial):
     return [row["candidate"] for row in _rows_of(folder) if row["trial"] == trial]
+
+
+def test_a_spec_with_a_password_stays_in_the_run_folder(tmp_path, made):
+    folder = copy_run(made, tmp_path)
+    tree = {**folder.spec().resolved(), "tracking": {"uri": "postgresql://me:secret@db/mlflow"}}
+    write_text(folder.path / "spec.yaml", json.dumps(tree))
+    tracker = mirrored(folder)
+    found = repr([vars(run) for run in tracker.runs.values()]) + repr(tracker.logged)
+    assert "secret" not in found
+    assert "spec.yaml" not in by_name(picture(tracker))[folder.run_id].files
+
+
+def test_the_commit_that_a_run_was_started_from_is_a_tag(tmp_path):
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=me", "-c", "user.email=me@here", *words]
+        return subprocess.run(command, cwd=place, check=True, capture_output=True, text=True).stdout.strip()
+
+    place = tmp_path / "repository"
+    place.mkdir()
+    git("init", "-q")
+    assert git_commit(place) == {}  # no commit yet
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    head = git("rev-parse", "HEAD")
+    (place / "deep").mkdir()
+    assert git_commit(place / "deep") == {"git_commit": head}
+    git("pack-refs", "--all")
+    assert git_commit(place) == {"git_commit": head}
+    git("worktree", "add", "-q", str(tmp_path / "tree"))
+    assert git_commit(tmp_path / "tree") == {"git_commit": head}
+    git("checkout", "-q", "--detach")
+    assert git_commit(place) == {"git_commit": head}
+    assert git_commit(tmp_path) == {}
+    folder = make_run(tmp_path / "runs", n=10)
+    folder.write_manifest({**folder.manifest(), "git_commit": head})
+    assert by_name(picture(mirrored(folder)))[folder.run_id].tags["mlflow.source.git.commit"] == head
 
 
 # ------------------------------------------------------------------------------------------- never twice, never less
@@ -639,6 +676,24 @@ def test_track_brings_mlflow_to_the_state_of_the_run_and_says_so(tmp_path, made)
     assert (len(first.written), len(second.unchanged)) == (5, 5)
     assert "5 runs written" in first.sentence
     assert json.loads(json.dumps(first.as_record()))["run_id"] == folder.run_id
+
+
+def test_track_takes_back_what_an_earlier_failure_left(tmp_path, made):
+    folder = copy_run(made, tmp_path / "runs")
+    empty_store(tmp_path / "runs")
+    add_finding(folder, failure(folder, "no server"))
+    assert len(folder.json("findings")) == 2
+    track.run(folder.path)
+    assert [record["case"] for record in folder.json("findings")] == ["rows-per-column"]
+    assert read_standing(folder).state is State.DONE
+    assert len(track.run(folder.path).unchanged) == 5
+    tracker = MlflowTracker(choose_store(tmp_path / "runs"))
+    tracker.open("small")
+    assert (
+        by_name(picture(tracker))[folder.run_id].files["findings.json"]
+        == (folder.path / "findings.json").read_bytes()
+    )
+    tracker.close()
 
 
 def test_track_tells_of_a_dead_server_in_one_sentence(made):
