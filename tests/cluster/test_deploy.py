@@ -1,0 +1,199 @@
+"""What is shipped to start clusters with: well-formed, of the versions that are tested, with a token and no secrets.
+
+No cloud, Kubernetes or container is started here; docs/cluster.md says what was tried by hand and what was not.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.ray_session import KEEPALIVE
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "cluster" / "deploy"
+FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+LAUNCHERS = sorted((DEPLOY / "launcher").glob("*.yaml"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
+        yield from yaml.safe_load_all(path.read_text())
+
+
+def test_there_is_something_for_every_place() -> None:
+    assert [path.stem for path in LAUNCHERS] == ["aws", "gcp", "on-premises"]
+    assert [manifest["kind"] for manifest in manifests()] == ["RayCluster", "NetworkPolicy", "RayJob"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_file_holds_a_secret_or_turns_the_token_off(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"[0-9a-f]{24,}|[A-Za-z0-9+/]{40,}={0,2}|AKIA[0-9A-Z]{16}|BEGIN [A-Z ]*KEY", text)
+    assert not re.search(r"AUTH_MODE[=:]\s*disabled|mode:\s*disabled", text)
+    assert re.search(r"RAY_AUTH_MODE[=:] ?token|authOptions: \{mode: token\}", text)
+
+
+# Launcher. ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", LAUNCHERS, ids=lambda path: path.stem)
+def test_a_launcher_file_is_what_ray_expects(path: Path) -> None:
+    """By Ray's own schema and checks."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = prepare_config(yaml.safe_load(path.read_text()))
+    validate_config(config)
+    for when in ("head", "worker"):
+        commands = "\n".join(config[f"{when}_start_ray_commands"])
+        for name, value in KEEPALIVE.items():
+            assert f"{name}={value}" in commands
+        assert "RAY_AUTH_TOKEN_PATH=~/.mmm-token" in commands
+    assert "--dashboard-host=127.0.0.1" in "\n".join(config["head_start_ray_commands"])
+    assert "--num-cpus=0" in "\n".join(config["head_start_ray_commands"])
+    assert "chmod 600 ~/.mmm-token" in config["setup_commands"]
+
+
+# Kubernetes. --------------------------------------------------------------------------------------------------------
+
+# Fields of ray.io/v1 (KubeRay 1.6) that are used here or that are required; the pod templates are Kubernetes' own.
+CLUSTER_FIELDS = {"rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec",
+                  "workerGroupSpecs", "suspend"}  # fmt: skip
+GROUP_FIELDS = {
+    "groupName",
+    "replicas",
+    "minReplicas",
+    "maxReplicas",
+    "numOfHosts",
+    "rayStartParams",
+    "template",
+}
+JOB_FIELDS = {"entrypoint", "runtimeEnvYAML", "submissionMode", "backoffLimit", "shutdownAfterJobFinishes", "metadata",
+              "ttlSecondsAfterFinished", "activeDeadlineSeconds", "rayClusterSpec", "suspend"}  # fmt: skip
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?-?")
+
+
+def ray_clusters() -> list[dict[str, Any]]:
+    specs = [manifest["spec"] for manifest in manifests() if manifest["kind"].startswith("Ray")]
+    return [spec.get("rayClusterSpec", spec) for spec in specs]
+
+
+def groups(cluster: dict[str, Any]) -> list[dict[str, Any]]:
+    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+
+
+@pytest.mark.parametrize("cluster", ray_clusters())
+def test_a_ray_cluster_has_the_fields_of_its_kind(cluster: dict[str, Any]) -> None:
+    assert cluster.keys() <= CLUSTER_FIELDS
+    assert cluster["rayVersion"] == version("ray")
+    assert cluster["authOptions"] == {"mode": "token"}
+    for group in groups(cluster):
+        assert group.keys() <= GROUP_FIELDS
+        assert {"rayStartParams", "template"} <= group.keys()
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+    for worker in cluster["workerGroupSpecs"]:
+        assert NAME.fullmatch(worker["groupName"])
+        assert 0 <= worker["minReplicas"] <= worker["replicas"] <= worker["maxReplicas"]
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+@pytest.mark.parametrize("cluster", ray_clusters())
+def test_pods_have_no_more_rights_than_they_need(cluster: dict[str, Any]) -> None:
+    for group in groups(cluster):
+        pod = group["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        (container,) = pod["containers"]
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["image"].endswith(f"mmm-runner:{PROJECT['version']}")
+        resources = container["resources"]
+        assert resources["requests"]["memory"] == resources["limits"]["memory"]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_manifests_have_the_fields_of_their_kinds() -> None:
+    by_kind = {manifest["kind"]: manifest for manifest in manifests()}
+    for kind in ("RayCluster", "RayJob"):
+        assert by_kind[kind]["apiVersion"] == "ray.io/v1"
+    job = by_kind["RayJob"]["spec"]
+    assert job.keys() <= JOB_FIELDS
+    assert job["submissionMode"] in {"K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"}
+    assert yaml.safe_load(job["runtimeEnvYAML"]).keys() <= {"env_vars", "working_dir"}
+    name = by_kind["RayCluster"]["metadata"]["name"]
+    assert by_kind["NetworkPolicy"]["spec"]["podSelector"] == {"matchLabels": {"ray.io/cluster": name}}
+    assert by_kind["RayCluster"]["spec"]["headGroupSpec"]["rayStartParams"]["dashboard-host"] == "127.0.0.1"
+
+
+def test_the_job_of_the_manifest_is_a_command_of_ours() -> None:
+    """Its words, as ``cluster.jobs`` and ``mmm run`` read them."""
+    from typer.main import get_command
+
+    from cluster.jobs import OUTPUT, PYTHON
+    from runner.cli import app
+
+    (job,) = (manifest["spec"] for manifest in manifests() if manifest["kind"] == "RayJob")
+    words = job["entrypoint"].split()
+    assert words[:3] == ["python", "-m", "cluster.jobs"]
+    command = words[words.index("--") + 1 :]
+    assert command[:4] == [PYTHON, "-m", "runner.cli", "run"]
+    run = get_command(app).commands["run"]
+    parsed = run.make_context("run", command[4:], resilient_parsing=False).params
+    assert str(parsed["runs"]) == OUTPUT
+    assert (parsed["backend"], parsed["address"]) == ("ray", "auto")
+
+
+# Containers. --------------------------------------------------------------------------------------------------------
+
+
+def test_ports_are_open_to_this_machine_alone() -> None:
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+    assert sorted(ports) == ["127.0.0.1:5000:5000", "127.0.0.1:8265:8265"]
+
+
+def test_services_name_what_is_there() -> None:
+    for service in COMPOSE["services"].values():
+        assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
+        assert set(service.get("networks", [])) <= COMPOSE["networks"].keys()
+        assert set(service.get("depends_on", [])) <= COMPOSE["services"].keys()
+        for volume in service.get("volumes", []):
+            assert volume.partition(":")[0] in COMPOSE["volumes"]
+        for config in service.get("configs", []):
+            assert config["source"] in COMPOSE["configs"]
+    assert set(COMPOSE["services"]) == {"head", "worker", "postgres", "tracking", "login"}
+    assert all(secret["file"].startswith("secrets/") for secret in COMPOSE["secrets"].values())
+
+
+def test_the_tracking_server_is_behind_a_login_and_knows_its_hosts() -> None:
+    tracking = COMPOSE["services"]["tracking"]
+    assert "ports" not in tracking
+    assert "--allowed-hosts tracking:5000,localhost:5000,127.0.0.1:5000" in tracking["command"][2]
+    login = COMPOSE["configs"]["login"]["content"]
+    assert "auth_basic_user_file /run/secrets/htpasswd;" in login
+    assert COMPOSE["networks"]["tracking"] == {"internal": True}
+    assert COMPOSE["services"]["postgres"]["networks"] == ["tracking"]
+
+
+def test_the_image_holds_the_packages_and_the_settings() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+    for name, value in KEEPALIVE.items():
+        assert f"{name}={value}" in text
+    stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    assert all(re.findall(r"^USER (\w+)$", stage, re.MULTILINE)[-1] == "mmm" for stage in stages)
+    python = re.search(r"^ARG PYTHON=(.+)$", text, re.MULTILINE)
+    assert python is not None
+    assert f"Programming Language :: Python :: {python[1]}" in PROJECT["classifiers"]
+    for service in ("head", "worker", "tracking"):
+        assert COMPOSE["services"][service]["image"].endswith(f":{PROJECT['version']}")
