@@ -26,13 +26,15 @@ import numpy as np
 from mmm_core import _kernels, adstock
 from mmm_core.errors import RangeError, ShapeError
 from mmm_core.response import Horizon
-from mmm_core.saturation import derivative_of, hill
+from mmm_core.saturation import derivative_of, hill, second_derivative_of
 from mmm_core.transforms import channel_curves
 from mmm_core.types import Adstock, ChannelCurve, FittedModel, FloatArray, ModelProblem, read_only
 
 # With alpha < 1 a curve is infinitely steep at 0. A search for a plan takes the slope at this part of the inflexion
 # instead: far below what any exposure leaves over, so that slopes are true wherever there is anything.
 STEEPEST = 1e-12
+# Its curvature is taken at no less than this part, since it is only a measure for the length of steps.
+SMALLEST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,6 +306,22 @@ class FlightSurface:
         slopes = back[:, :, : self.n_periods].sum(axis=0) / len(self.candidates)
         return values, slopes * self.ground.rate
 
+    def curvature(self, spends: FloatArray) -> FloatArray:
+        """(P, L) about how fast the slope by every spend changes with that spend: |d2 value / d spend2|, >= 0.
+
+        Of every period of response its size counts, whatever its sign, so that this is a measure for the length of
+        steps also where curves turn.
+        """
+        numbers = self._numbers
+        adstocked = np.maximum(self.adstocked(spends), SMALLEST * numbers.inflexion)
+        bent = numbers.coef * second_derivative_of(self._saturated(adstocked), adstocked, numbers.alpha)
+        bent[:, :, self.counted :] = 0.0
+        back = self._carried(np.ascontiguousarray(np.abs(bent)[:, :, ::-1]), squared=True)[:, :, ::-1]
+        curved: FloatArray = (
+            back[:, :, : self.n_periods].sum(axis=0) / len(self.candidates) * self.ground.rate**2
+        )
+        return curved
+
     def marginal(self, spends: FloatArray) -> FloatArray:
         """(P, L) what one more unit of money in each period brings, tail included where it counts."""
         return self.value_and_slopes(np.asarray(spends, dtype=np.float64))[1]
@@ -320,8 +338,9 @@ class FlightSurface:
                     saturated[p] = hill(z[p], curve.alpha, curve.inflexion)
         return out
 
-    def _carried(self, exposure: FloatArray) -> FloatArray:
-        """(N, P, L + D) adstock of as many series that begin with the horizon."""
+    def _carried(self, exposure: FloatArray, squared: bool = False) -> FloatArray:
+        """(N, P, L + D) adstock of as many series that begin with the horizon, maybe with the weights' squares."""
+        power = 2 if squared else 1
         out = np.zeros(exposure.shape)
         for n, own in enumerate(self.curves):
             for p, curve in enumerate(own):
@@ -329,9 +348,9 @@ class FlightSurface:
                     continue
                 series = exposure[n, p]
                 if curve.adstock is Adstock.GEOMETRIC:
-                    _kernels.geometric(series, curve.adstock_parameters[0], out[n, p])
+                    _kernels.geometric(series, curve.adstock_parameters[0] ** power, out[n, p])
                 else:
-                    _kernels.convolve(series, self.weights[n, p], out[n, p])
+                    _kernels.convolve(series, self.weights[n, p] ** power, out[n, p])
         return out
 
 

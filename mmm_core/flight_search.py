@@ -31,9 +31,9 @@ from mmm_core.spectral import Climb, Region, climb
 from mmm_core.types import FloatArray, IntArray, OutcomeKind
 
 # A plan counts as solved if no small change could gain more than this part of its value.
-STATIONARY_GAP = 1e-5
+STATIONARY_GAP = 1e-4
 # Climbs: relative gap and steps. Most are only to be compared, the best one is finished.
-COARSE, FINE = (1e-6, 150), (1e-8, 2_000)
+COARSE, FINE = (1e-6, 150), (1e-8, 1_500)
 N_RANDOM = 4
 # Library: numbers of flights, and parts of the horizon on air.
 FLIGHTS = (1, 2, 3, 4, 6, 8, 13)
@@ -114,7 +114,10 @@ class FlightSeeker:
     def _at_total(self, total: float, *starts: FloatArray) -> FloatArray:
         """The best end of a few climbs at one total."""
         region = self.region.with_total(total, total)
-        return max((climb(self._net(), region, x, *COARSE) for x in starts), key=lambda end: end.value).x
+        return max(
+            (climb(self._net(), region, x, *COARSE, self.surface.curvature) for x in starts),
+            key=lambda end: end.value,
+        ).x
 
     def _edge(self, margin: _Margin, inside: FloatArray, outside: FloatArray) -> FloatArray:
         """The best plan of the total nearest to that of ``outside`` at which the margin still is 0 or more."""
@@ -158,7 +161,7 @@ class FlightSeeker:
                 break
             total = min(max(float(x.sum()) - left / gain, self.region.low), self.region.high)
             region = self.region.with_total(total, total)
-            x = climb(self._net(), region, x, *FINE).x
+            x = climb(self._net(), region, x, *FINE, self.surface.curvature).x
         return _last_allowed(margin, allowed, x)
 
     def _last_unit(self, x: FloatArray) -> float:
@@ -220,7 +223,7 @@ class FlightSeeker:
         begin.append(np.ones_like(self.start) * self.start.mean(axis=1, keepdims=True))
         ends: list[Climb] = []
         for x in begin:
-            ends.append(climb(function, region, x, *COARSE))
+            ends.append(climb(function, region, x, *COARSE, self.surface.curvature))
             if self._is_concave and ends[-1].gap <= 10 * COARSE[0] * abs(ends[-1].value):
                 break
         else:
@@ -229,7 +232,7 @@ class FlightSeeker:
         best = max(ends, key=lambda end: end.value)
         if is_quick:
             return best
-        finished = climb(function, region, best.x, *FINE)
+        finished = climb(function, region, best.x, *FINE, self.surface.curvature)
         return finished if finished.value >= best.value else best
 
     def _recombined(
@@ -243,10 +246,10 @@ class FlightSeeker:
         """Further ends: from the library, from random flights, and from the best parts of all ends."""
         further = [self._put_together(self._library, region, price, AMOUNTS_LIBRARY)]
         further += [] if is_quick else self._random_flights
-        found = [climb(function, region, x, *COARSE) for x in further]
+        found = [climb(function, region, x, *COARSE, self.surface.curvature) for x in further]
         shapes = np.array([_shape(region, end.x) for end in (*ends, *found)])
         together = self._put_together(shapes, region, price, AMOUNTS)
-        return [*found, climb(function, region, together, *COARSE)]
+        return [*found, climb(function, region, together, *COARSE, self.surface.curvature)]
 
     def _put_together(self, shapes: FloatArray, region: Region, price: float, amounts: int) -> FloatArray:
         """(P, L) the money shared between channels, and each channel's laid in the best of (R, P, L) ways."""

@@ -80,3 +80,12 @@ def derivative_of(
         np.equal(alpha, 1.0), np.divide(1.0, inflexion), np.where(np.greater(alpha, 1.0), 0.0, np.inf)
     )
     return np.where(z > 0, slope, at_zero)
+
+
+def second_derivative_of(
+    saturated: FloatArray, exposure: FloatArray, alpha: FloatArray | float
+) -> FloatArray:
+    """d2 hill / dz2 = alpha s (1 - s) (alpha (1 - 2 s) - 1) / z^2 where s = hill(z) is known; z > 0."""
+    bend = alpha * (1.0 - 2.0 * saturated) - 1.0
+    curved: FloatArray = alpha * saturated * (1.0 - saturated) * bend / exposure**2
+    return curved

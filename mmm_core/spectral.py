@@ -3,7 +3,9 @@
     maximise  f(x)   with   lower <= x[p, t] <= upper,   least[p] <= sum_t x[p, t] <= most[p],   low <= sum x <= high
 
 by spectral projected gradients without monotony (Birgin, Martínez & Raydan 2000): steps along the true gradient, as
-long as the curvature met last suggests (Barzilai & Borwein 1988), brought back by an exact projection. The projection
+long as the curvature met last suggests (Barzilai & Borwein 1988), brought back by an exact projection. Lengths are
+measured cell by cell in the inverse of the function's own curvature, anew after some steps: without that the flat and
+the steep parts of saturating curves make the way up ten times longer, or endless. The projection
 onto these nested limits is a search for one price for the total and one for each group, along piecewise linear
 functions whose breakpoints are sorted. How far a point is from a stationary one is told in the function's own unit:
 the **gap** is the most that any other allowed point could gain if the function were as linear as it is at this one; for
@@ -27,9 +29,12 @@ MEMORY = 8
 # Part of the gain that the slope promises which a step must bring.
 ENOUGH = 1e-4
 CHECK_EVERY = 10
+# Steps with one measure of length, and how far cells may differ in it from their median.
+MEASURE_EVERY, SPREAD = 50, 1e4
 LONGEST, SHORTEST = 1e10, 1e-10
 
 Function = Callable[[FloatArray], tuple[float, FloatArray]]
+Curvature = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,24 +166,49 @@ class Climb(NamedTuple):
     n_steps: int
 
 
-def climb(function: Function, region: Region, start: FloatArray, tolerance: float, max_steps: int) -> Climb:
+def climb(
+    function: Function,
+    region: Region,
+    start: FloatArray,
+    tolerance: float,
+    max_steps: int,
+    curvature: Curvature | None = None,
+) -> Climb:
     """The best point met on the way up from a start.
 
     Args:
         function: value and gradient at an allowed point.
         region: the limits. start: (P, L), brought into the region first.
         tolerance: gap, relative to the value, that ends the climb. max_steps: ends it too.
+        curvature: about |d2 value / d cell2| of every cell at a point; by default that of a power function.
     Returns:
         Climb; the value is no less than that of the start.
     """
-    ones = np.ones_like(start)
-    x = region.settle(region.project(start, ones))
+    x = region.settle(region.project(start, np.ones_like(start)))
     value, slopes = function(x)
-    weight = _weights(region, x, slopes)
+    best = Climb(x, value, _gap(region, x, slopes), 0)
+    steps = 0
+    while steps < max_steps and best.gap > tolerance * abs(best.value):
+        weight = _weights(region, best.x, function(best.x)[1], curvature)
+        found = _stretch(function, region, best, weight, tolerance, min(MEASURE_EVERY, max_steps - steps))
+        steps += found.n_steps
+        is_stuck = found.n_steps < MEASURE_EVERY and found.value <= best.value
+        best = found
+        if is_stuck:
+            break
+    return best._replace(n_steps=steps)
+
+
+def _stretch(
+    function: Function, region: Region, start: Climb, weight: FloatArray, tolerance: float, max_steps: int
+) -> Climb:
+    """A part of a climb, with one measure of length."""
+    x = start.x
+    value, slopes = function(x)
     best, recent, step = (value, x, slopes), [value], 1.0
     steps = 0
     for steps in range(1, max_steps + 1):
-        if (steps - 1) % CHECK_EVERY == 0 and _gap(region, best[1], best[2]) <= tolerance * abs(best[0]):
+        if steps % CHECK_EVERY == 0 and _gap(region, best[1], best[2]) <= tolerance * abs(best[0]):
             break
         way = region.settle(region.project(x + step * weight * slopes, weight)) - x
         found = _along(function, x, way, value, slopes, min(recent))
@@ -200,14 +230,18 @@ def _gap(region: Region, x: FloatArray, slopes: FloatArray) -> float:
     return max(region.best_linear(slopes) - float((slopes * x).sum()), 0.0)
 
 
-def _weights(region: Region, x: FloatArray, slopes: FloatArray) -> FloatArray:
-    """(P, L) what a unit of slope moves a cell by in a step of length 1: a part of what its group has per period."""
-    usual = np.maximum(x.sum(axis=1), 0.1 * region.most) / x.shape[1]
-    steep = np.abs(slopes).mean(axis=1)
-    known = steep > 0
-    moved = np.where(known, usual / np.where(known, steep, 1.0), 0.0)
-    moved = np.where(known & (usual > 0), moved, moved.max(initial=0.0) or 1.0)
-    return np.repeat(moved[:, np.newaxis], x.shape[1], axis=1)
+def _weights(region: Region, x: FloatArray, slopes: FloatArray, curvature: Curvature | None) -> FloatArray:
+    """(P, L) what a unit of slope moves a cell by in a step of length 1: Newton's step, cell by cell."""
+    if curvature is None:
+        usual = np.maximum(x.mean(axis=1, keepdims=True), 0.1 * region.most[:, np.newaxis] / x.shape[1])
+        safe = np.where(usual > 0, usual, 1.0)
+        curved = np.abs(slopes).mean(axis=1, keepdims=True) / safe * np.ones_like(x)
+    else:
+        curved = curvature(x)
+    known = curved[(curved > 0) & np.isfinite(curved)]
+    middle = float(np.median(known)) if known.size else 1.0
+    weight: FloatArray = 1.0 / np.clip(np.nan_to_num(curved), middle / SPREAD, middle * SPREAD)
+    return weight
 
 
 def _along(
