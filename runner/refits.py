@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Draws of one task: about a tenth of a second of work at demo size, so that a task's own cost does not show.
-DRAWS_PER_TASK = 5_000
+DRAWS_PER_TASK = 20_000
 INTERVAL_COLUMNS = ("candidate", "kind", "quantity", "name", "estimate", "lower", "upper", "level", "n")
 
 
