@@ -1,0 +1,302 @@
+"""How far one driver's search scales: measured costs, and what they mean for a cluster.
+
+    python -m tests.benchmarks.scaling                    measures, then simulates (two minutes)
+    python -m tests.benchmarks.scaling --simulate FILE    the cluster alone, from costs measured before
+    python -m tests.benchmarks.scaling --speedup          two workers beside one core, on a job of 20 s
+
+The simulated cluster is up to 64 hosts of 32 cores. A worker computes blocks of candidates and is at most some blocks
+ahead of its reader; the driver takes one block at a time: receives it through its link, and writes it into the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster import open_backend
+from cluster.base import Backend, Done
+from cluster.config import ClusterConfig
+from mmm_core.types import CandidateBatch
+from runner.dataset import load_panel
+from runner.journal import write_trial
+from runner.problem import build_problem
+from runner.progress import Silent
+from runner.run_folder import RunFolder
+from runner.search.base import BATCHES_PER_BLOCK, SearchJob, run_trial
+from runner.search.engine import search, search_job
+from runner.spec import load_spec
+
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
+CORES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+BLOCK_BYTES = (1_000, 100_000, 1_000_000, 4_000_000)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What was measured, in seconds; those of the driver are its CPU time.
+
+    Attributes:
+        candidate: worker, per candidate, evaluation and search. block_candidates, block_bytes: of one block.
+        task: from asking for an empty task to its result, one after another. driver_task: of it, the driver's.
+        driver_block, driver_byte: driver, per block and byte received. driver_candidate: driver, to write one.
+        driver_wait: driver, per task under way, to look which have something to say.
+        link: bytes per second of a host's network (assumed, 10 Gbit/s).
+    """
+
+    candidate: float
+    block_candidates: int
+    block_bytes: float
+    task: float
+    driver_task: float
+    driver_block: float
+    driver_byte: float
+    driver_candidate: float
+    driver_wait: float
+    link: float = 1.25e9
+
+    @property
+    def driver_per_block(self) -> float:
+        """Seconds of the driver for one block: what bounds the whole."""
+        return (
+            self.driver_block
+            + self.driver_byte * self.block_bytes
+            + self.driver_candidate * self.block_candidates
+        )
+
+    @property
+    def most_cores(self) -> float:
+        """Cores that one driver keeps up with: time of a worker for a block, in that of the driver."""
+        return self.candidate * self.block_candidates / self.driver_per_block
+
+    @property
+    def most_cores_of_link(self) -> float:
+        """Cores whose blocks the driver's link carries."""
+        return self.candidate * self.block_candidates / (self.block_bytes / self.link)
+
+
+# ----------------------------------------------------------------------------------------------------------- simulation
+
+
+def simulate(costs: Costs, cores: int, trials: int, candidates: int, ahead: int = 16) -> float:
+    """Seconds until the last candidate of a search is in the journal.
+
+    Args:
+        costs: measured. cores: W workers. trials, candidates: of the search, candidates per trial.
+        ahead: blocks that a worker may be ahead of its reader.
+    """
+    blocks = -(-candidates // costs.block_candidates)
+    compute = costs.candidate * candidates / blocks
+    service = max(costs.driver_per_block, costs.block_bytes / costs.link)
+    # (time, order, worker): a worker's next block is ready. taken: when the driver took each of its blocks.
+    started = min(cores, trials)
+    left = [blocks] * started
+    taken: list[list[float]] = [[] for _ in range(started)]
+    done_at = [0.0] * started
+    waiting = trials - started
+    ready = [(costs.task + compute, worker) for worker in range(started)]
+    heapq.heapify(ready)
+    free = started * costs.driver_task  # tasks are sent one by one
+    while ready:
+        at, worker = heapq.heappop(ready)
+        free = max(free, at) + service
+        taken[worker].append(free)
+        left[worker] -= 1
+        if left[worker] == 0 and waiting:
+            waiting -= 1
+            left[worker], done_at[worker] = blocks, at
+            free += costs.driver_task
+            heapq.heappush(ready, (at + costs.task + compute, worker))
+        elif left[worker]:
+            # With too many blocks under way the worker waits until the driver has taken one.
+            behind = taken[worker][-ahead] if len(taken[worker]) >= ahead else 0.0
+            heapq.heappush(ready, (max(at, behind) + compute, worker))
+    return free
+
+
+def efficiency(costs: Costs, cores: int, candidates: int = 100_000) -> float:
+    """Part of the cores' time that goes into candidates, with one trial a core."""
+    ideal = costs.candidate * candidates
+    return ideal / simulate(costs, cores, cores, candidates)
+
+
+def variants(costs: Costs) -> dict[str, Costs]:
+    """The search as it is, slower candidates, and what would move the limit."""
+    losses_only = replace(costs, block_bytes=costs.block_candidates * 88.0, driver_candidate=0.0)
+    return {
+        "weekly, as it is": costs,
+        "daily (15 times the work)": replace(costs, candidate=15 * costs.candidate),
+        "weekly, workers write the journal": losses_only,
+        "daily, workers write the journal": replace(losses_only, candidate=15 * costs.candidate),
+    }
+
+
+def simulation_table(costs: Costs) -> Iterator[str]:
+    """Efficiency by cores, in Markdown."""
+    found = variants(costs)
+    yield "| cores | " + " | ".join(found) + " |"
+    yield "| --- " * (len(found) + 1) + "|"
+    for cores in CORES:
+        cells = [f"{efficiency(variant, cores):.0%}" for variant in found.values()]
+        yield f"| {cores:,} | " + " | ".join(cells) + " |"
+    limits = [f"{variant.most_cores:,.0f}" for variant in found.values()]
+    yield "| limit of the driver | " + " | ".join(limits) + " |"
+    limits = [f"{variant.most_cores_of_link:,.0f}" for variant in found.values()]
+    yield "| limit of its link | " + " | ".join(limits) + " |"
+
+
+# ---------------------------------------------------------------------------------------------------------- measurement
+
+
+def nothing(shared: Any, item: int) -> int:
+    """An empty task."""
+    return item
+
+
+def blocks_of_bytes(shared: Any, item: tuple[int, int]) -> Iterator[np.ndarray]:
+    """``item[0]`` blocks of ``item[1]`` bytes."""
+    for _ in range(item[0]):
+        yield np.zeros(item[1], dtype=np.uint8)
+
+
+def quickstart_job(iterations: int, trials: int = 1) -> SearchJob:
+    """The quickstart's search without Prophet."""
+    spec = load_spec(
+        QUICKSTART, overrides=["baseline=none", f"search.iterations={iterations}", f"search.trials={trials}"]
+    )
+    return search_job(spec, build_problem(spec, load_panel(spec))[0])
+
+
+def clocked(action: Callable[[], Any]) -> tuple[float, float]:
+    """(wall seconds, CPU seconds of this process)."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def median_of(action: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:
+    """Medians of ``clocked``, after one that does not count."""
+    action()
+    found = [clocked(action) for _ in range(repeats)]
+    return statistics.median(w for w, _ in found), statistics.median(c for _, c in found)
+
+
+def per_task(backend: Backend, n: int = 100) -> tuple[float, float]:
+    """(wall seconds, driver's CPU seconds) of an empty task."""
+    wall, cpu = median_of(lambda: backend.map(nothing, range(n)))
+    return wall / n, cpu / n
+
+
+def per_block(backend: Backend, n: int = 40) -> tuple[float, float]:
+    """(driver's CPU seconds per block, per byte): a line through blocks of several sizes."""
+    cpu = [
+        median_of(lambda s=size: _drain(backend.stream(blocks_of_bytes, [(n, s)])))[1] / n
+        for size in BLOCK_BYTES
+    ]
+    slope, fixed = np.polyfit(BLOCK_BYTES, cpu, 1)
+    return max(float(fixed), min(cpu)), max(float(slope), 0.0)
+
+
+def _drain(stream: Iterator[tuple[int, Any]]) -> float:
+    # Read as the journal would: every byte is fetched into the cache of the driver.
+    return sum(float(block.sum()) for _, block in stream if not isinstance(block, Done))
+
+
+def per_wait(backend: Backend, n: int = 2000) -> float:
+    """Driver's CPU seconds, per task under way, for one look at who has something to say."""
+    import ray
+
+    backend.start()
+    pending = [ray.put(i) for i in range(n)]
+    return median_of(lambda: ray.wait(pending, num_returns=n, timeout=0))[1] / n
+
+
+def measure() -> Costs:
+    """All costs, on this machine."""
+    job = quickstart_job(30_000)
+    batch = CandidateBatch.concatenate(list(run_trial(job, 1)))
+    size = sum(getattr(batch, field.name).nbytes for field in fields(batch)) / len(batch)
+    seconds = median_of(lambda: list(run_trial(job, 1)), 3)[1] / len(batch)
+    with tempfile.TemporaryDirectory() as folder:
+        written = median_of(lambda: write_trial(Path(folder), job.problem, 1, batch), 3)[1] / len(batch)
+    with open_backend("ray", ClusterConfig(workers=1)) as backend:
+        task, driver_task = per_task(backend)
+        block, byte = per_block(backend)
+        wait = per_wait(backend)
+    candidates = BATCHES_PER_BLOCK["compiled"] * job.batch_size
+    return Costs(
+        candidate=seconds,
+        block_candidates=candidates,
+        block_bytes=size * candidates,
+        task=task,
+        driver_task=driver_task,
+        driver_block=block,
+        driver_byte=byte,
+        driver_candidate=written,
+        driver_wait=wait,
+    )
+
+
+def speedup(candidates: int, trials: int = 8) -> Iterator[str]:
+    """A search on one core and on two, in Markdown; Ray's own start is not counted, as it hides behind Prophet."""
+    job = quickstart_job(candidates // trials, trials)
+    one = 0.0
+    for name, workers in (("serial", 1), ("ray", 1), ("ray", 2)):
+        with (
+            open_backend(name, ClusterConfig(workers=workers)) as backend,
+            tempfile.TemporaryDirectory() as d,
+        ):
+            backend.start()
+            backend.map(warm, range(workers), shared=backend.share(quickstart_job(300)))
+            folder = RunFolder(Path(d))
+            wall, cpu = clocked(lambda b=backend, f=folder: search(b, job, trials, f, Silent()))
+        one = one or wall
+        yield (
+            f"| {name}, {workers} worker{'s' * (workers > 1)} | {wall:.1f} s | {candidates / wall:,.0f} "
+            f"| {one / wall:.2f} | {cpu / wall:.0%} |"
+        )
+
+
+def warm(job: SearchJob, item: int) -> int:
+    """What a worker does once: imports, and kernels from their cache."""
+    return sum(len(block) for block in run_trial(job, item + 1))
+
+
+def main() -> None:
+    """Print costs, model and simulation, in Markdown."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the measured costs to this file too")
+    parser.add_argument("--simulate", type=Path, help="costs that were measured before")
+    parser.add_argument("--speedup", action="store_true", help="measure two workers beside one core")
+    parser.add_argument("--candidates", type=int, default=800_000, help="of the job of --speedup")
+    asked = parser.parse_args()
+    if asked.speedup:
+        print(
+            "| backend | wall | candidates per second | times one core | driver's CPU |\n"
+            + "| --- " * 5
+            + "|"
+        )
+        for line in speedup(asked.candidates):
+            print(line, flush=True)
+        return
+    costs = Costs(**json.loads(asked.simulate.read_text())) if asked.simulate else measure()
+    for name, value in asdict(costs).items():
+        print(f"{name:18} {value:.4g}")
+    print("\n".join(simulation_table(costs)))
+    if asked.json:
+        asked.json.write_text(json.dumps(asdict(costs), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
