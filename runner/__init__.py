@@ -13,7 +13,18 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_COMMANDS = ("allocate", "compare", "evaluate", "plan", "report", "resume", "run", "simulate", "track", "validate")
+_COMMANDS = (
+    "allocate",
+    "compare",
+    "evaluate",
+    "plan",
+    "report",
+    "resume",
+    "run",
+    "simulate",
+    "track",
+    "validate",
+)
 
 __all__ = [*_COMMANDS, "__version__"]  # noqa: PLE0604 - the names are strings, built from the tuple above
 
