@@ -11,7 +11,7 @@ from typing import Any
 from mmm_core.errors import UserError
 from mmm_core.flight import FlightSurface, Ground, lay_ground
 from mmm_core.goals import ROUNDING, MaxResponse, number
-from mmm_core.planning import Brought, FlightPlan, PlanRules, mean_of_models, plan_flight, plan_limits
+from mmm_core.planning import Brought, FlightPlan, Laying, PlanRules, mean_of_models, plan_flight, plan_limits
 from mmm_core.types import FittedModel, ModelProblem
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
@@ -140,7 +140,7 @@ def answer(folder: RunFolder, request: PlanRequest) -> PlanResult:
     work = _Work(spec, problem, ground, calendar, ahead, request, rules, _places(folder, models))
     plans = {model.candidate: work.plan((model,)) for model in models}
     plans[ENSEMBLE] = work.plan(tuple(models))
-    findings = (*panel_findings(spec, ground), *calendar.findings, *noticed, *ahead.findings)
+    findings = (*ground_findings(spec, request, ground), *calendar.findings, *noticed, *ahead.findings)
     result = PlanResult(folder, request.plan_name, request, spec, panel, ground, calendar, plans, findings)
     write_plan(result)
     return result
@@ -179,12 +179,22 @@ def _check_budget(request: PlanRequest, ground: Ground, rules: PlanRules) -> Non
         )
 
 
-def panel_findings(spec: ExperimentSpec, ground: Ground) -> tuple[Finding, ...]:
-    """What the ground of a plan and the run's settings have to say."""
+def ground_findings(spec: ExperimentSpec, request: PlanRequest, ground: Ground) -> tuple[Finding, ...]:
+    """What the ground of a plan, the question and the run's settings have to say."""
     found = [Finding("plan-channel", Severity.INFO, f"{note}.") for note in ground.notes]
     if not spec.bootstrap.refits:
         details = "The run has no bootstrap refits: intervals hold the noise of outcomes, but not that of coefficients."
         found.append(Finding("plan-no-refits", Severity.WARNING, details, "Run with bootstrap.refits."))
+    if request.flighting == Laying.FREE and not request.period_bounds:
+        found.append(
+            Finding(
+                "plan-free-flighting",
+                Severity.WARNING,
+                "A free flighting trusts the shape of every curve: on simulated panels it promised by far more than "
+                "the kept one and truly brought less.",
+                "Compare with --flighting kept, and hold periods near the year before with --period-bounds.",
+            )
+        )
     return tuple(found)
 
 

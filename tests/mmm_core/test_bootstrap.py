@@ -19,6 +19,7 @@ from mmm_core.bootstrap import (
     draw_ranges,
     inflation,
     intervals,
+    resampled_blocks,
     response_band,
     ridge_bias,
 )
@@ -52,6 +53,20 @@ def by_name(rows, quantity: str):
 
 
 # ------------------------------------------------------------------------------------------------------------- draws
+
+
+def test_blocks_make_noise_of_any_length():
+    residuals = np.random.default_rng(0).normal(0, 3, 100)
+    for n_periods in (1, 7, 260):
+        noise = resampled_blocks(residuals, n_periods, 4000, SEED)
+        assert noise.shape == (4000, n_periods)
+        np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.25)
+        np.testing.assert_allclose(noise.std(axis=0), residuals.std(), rtol=0.15)
+    # Neighbours stay neighbours, within a block.
+    waves = np.sin(np.arange(100) / 3)
+    drawn = resampled_blocks(waves, 4, 500, SEED)
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] > 0.9
+    assert noise.tobytes() == resampled_blocks(residuals, 260, 4000, SEED).tobytes()
 
 
 @pytest.mark.parametrize("size", [1, 37, 100, 101, 250])

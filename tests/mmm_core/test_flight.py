@@ -128,6 +128,22 @@ class TestAnyPlan:
                 expected = (ahead - behind) / (2 * step[p, t])
                 np.testing.assert_allclose(slopes[p, t], expected, rtol=1e-5, atol=1e-9 * slopes.max())
 
+    def test_curvature_is_that_of_finite_differences_where_curves_bend_down(self):
+        # With alpha = 1 all periods bend the same way, and sizes are values.
+        problem = random_problem(3, time_series_validation=False)
+        model = model_of(problem)
+        at = [i for i, name in enumerate(problem.hyperparameter_names) if name.endswith("alpha")]
+        model.hyperparameters[at] = 1.0
+        ground = lay_ground(problem, FUTURE, YEAR)
+        surface = FlightSurface.of(ground, model)
+        plan = 500 + ground.reference
+        curved = surface.curvature(plan)
+        for p, t in ((0, 0), (1, 7), (2, 14)):
+            step = np.zeros_like(plan)
+            step[p, t] = 1.0
+            ahead, behind = (surface.value_and_slopes(plan + s)[1][p, t] for s in (step, -step))
+            assert curved[p, t] == pytest.approx(-(ahead - behind) / 2, rel=1e-4)
+
     def test_nothing_planned_is_what_is_carried_in(self, problem):
         ground = lay_ground(problem, FUTURE, YEAR)
         surface = FlightSurface.of(ground, model_of(problem))

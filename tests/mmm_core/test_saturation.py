@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmm_core import _kernels
 from mmm_core.errors import RangeError
-from mmm_core.saturation import hill, hill_derivative, inflexion
+from mmm_core.saturation import derivative_of, hill, hill_derivative, inflexion, second_derivative_of
 from tests.reference import candidate as slow
 
 ALPHAS = [0.1, 0.5, 1.0, 1.7, 3.0, 9.9]
@@ -38,6 +38,23 @@ def test_slope_agrees_with_differences(alpha):
     step = 1e-4 * z
     difference = (hill(z + step, alpha, 400.0) - hill(z - step, alpha, 400.0)) / (2 * step)
     np.testing.assert_allclose(hill_derivative(z, alpha, 400.0), difference, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_curvature_agrees_with_differences(alpha):
+    z = np.linspace(10, 2000, 40)
+    step = 1e-4 * z
+    difference = hill_derivative(z + step, alpha, 400.0) - hill_derivative(z - step, alpha, 400.0)
+    curved = second_derivative_of(hill(z, alpha, 400.0), z, alpha)
+    np.testing.assert_allclose(curved, difference / (2 * step), rtol=1e-4, atol=1e-6 * np.abs(curved).max())
+
+
+def test_slopes_of_several_curves_at_once():
+    alphas, halves = np.array([[0.5], [1.0], [2.0]]), np.array([[4.0], [5.0], [6.0]])
+    z = np.array([[0.0, 3.0, 7.0]] * 3)
+    rows = [hill(row, a, h) for row, a, h in zip(z, alphas[:, 0], halves[:, 0], strict=True)]
+    expected = [hill_derivative(row, a, h) for row, a, h in zip(z, alphas[:, 0], halves[:, 0], strict=True)]
+    np.testing.assert_array_equal(derivative_of(np.array(rows), z, alphas, halves), expected)
 
 
 @pytest.mark.parametrize(("alpha", "slope"), [(0.5, np.inf), (1.0, 0.25), (2.0, 0.0)])

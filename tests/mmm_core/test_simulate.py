@@ -30,6 +30,7 @@ from mmm_core.simulate import (
     optimal_plan,
     plan_curve,
     score_plan,
+    score_spends,
     simulate_panel,
     true_response,
 )
@@ -366,6 +367,43 @@ def test_constant_flighting_spreads_the_money_evenly():
     assert score.spend == score.initial_spend
 
 
+@ALL
+def test_spends_by_period_score_as_the_same_plan_by_channel(asked):
+    truth = panel_of(asked).truth
+    horizon = Horizon()
+    rows = horizon.rows(truth)
+    # At the mean cost of the window, exposures are those of history where spends are in proportion to them.
+    spends = {
+        name: np.array(c["exposure"])[rows] * (np.sum(c["spend"][rows]) / np.sum(c["exposure"][rows]))
+        for name, c in truth["channels"].items()
+    }
+    found = score_spends(truth, spends, horizon)
+    assert found.inside + found.carried_in == pytest.approx(score_plan(truth, {}, horizon).response, rel=1e-9)
+    assert found.spend == pytest.approx(score_plan(truth, {}, horizon).spend)
+    assert found.after > 0
+    assert sum(found.responses.values()) == pytest.approx(found.response)
+
+
+def test_what_comes_after_the_end_is_counted_until_it_has_decayed():
+    truth = panel_of(WEEKLY).truth
+    last = Horizon(start=truth["dates"][-1])
+    channel = truth["channels"]["tv"]
+    found = score_spends(truth, {"tv": [1e6]}, last)
+    before = np.array(channel["exposure"])[:-1].tolist()
+    theta = channel["adstock_parameters"]["theta"]
+    carried = apply(Adstock.GEOMETRIC, np.array([*before, 1e6, *[0.0] * 200]), (theta,))
+    without = apply(Adstock.GEOMETRIC, np.array([*before, 0.0, *[0.0] * 200]), (theta,))
+    gained = hill(carried, channel["alpha"], channel["inflexion"]) - hill(
+        without, channel["alpha"], channel["inflexion"]
+    )
+    own = channel["coef"] * gained[len(before) :]
+    assert found.inside == pytest.approx(own[0])
+    assert found.after == pytest.approx(own[1:].sum(), rel=1e-6)
+    nothing = score_spends(truth, {}, last)
+    assert nothing.spend == nothing.response == 0
+    assert nothing.carried_in > 0
+
+
 def test_plans_that_make_no_sense_are_refused():
     truth = panel_of(WEEKLY).truth
     with pytest.raises(LabelError, match="newsletter is not a paid channel"):
@@ -380,6 +418,8 @@ def test_plans_that_make_no_sense_are_refused():
         Horizon(flighting="even")  # type: ignore[arg-type]
     with pytest.raises(RangeError, match="bounds are 1 and 2"):
         optimal_plan(truth, 1.0, 2.0)
+    with pytest.raises(RangeError, match="tv has 2 spends for 1 periods"):
+        score_spends(truth, {"tv": [1.0, 2.0]}, Horizon(start=truth["dates"][-1]))
 
 
 # ------------------------------------------------------------------------------------------------- the best plan

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmm_core.errors import UserError
-from mmm_core.features import Holiday, country_holidays, factor_columns, fold_holidays, prophet_columns
+from mmm_core.features import (
+    Holiday,
+    country_holidays,
+    factor_columns,
+    fit_prophet,
+    fold_holidays,
+    prophet_columns,
+)
 
 N = 156
 WEEKS = np.datetime64("2021-01-04") + 7 * np.arange(N)
@@ -205,3 +214,49 @@ def test_samples_are_the_same_every_time():
 )
 def test_settings_that_prophet_cannot_use(settings, message):
     assert message in refusal(settings=settings)
+
+
+# ----------------------------------------------------------------------------------------------------------- to come
+
+
+LATER = WEEKS[-1] + 7 * np.arange(1, 53)
+
+
+def test_a_fit_goes_on_as_it_was_and_knows_what_it_has_met():
+    peaks = np.where(T % 52 == 51, 20.0, 0.0)
+    fairs = np.where(T % 12 == 5, 15.0, 0.0)
+    table = [Holiday(WEEKS[i].astype(object), "Eve") for i in (51, 103, 155)]
+    factors = {"event": ["fair" if f else "none" for f in fairs]}
+    fitted = fit_prophet(WEEKS, OUTCOME + peaks + fairs, ["trend", "season", "holiday"], table, factors)
+    again = prophet_columns(WEEKS, OUTCOME + peaks + fairs, ["trend", "season", "holiday"], table, factors)
+    for name, values in fitted.columns(WEEKS, factors).items():
+        np.testing.assert_array_equal(values, again[name])
+    to_come = [Holiday(LATER[51].astype(object), "Eve"), Holiday(LATER[20].astype(object), "Jubilee")]
+    levels = {"event": ["fair" if i == 3 else "none" for i in range(52)]}
+    columns = fitted.columns(LATER, levels, to_come)
+    weeks = np.arange(N, N + 52)
+    # Its level is that of the weeks without a fair or with one, whichever level has no column.
+    assert np.abs(columns["trend"] - (115 + 0.2 * weeks)).max() < 5
+    assert np.abs(columns["season"] - 10 * np.sin(2 * np.pi * weeks / 52.18)).max() < 3
+    assert set(np.flatnonzero(columns["holiday"])) == {51}
+    assert columns["holiday"][51] == pytest.approx(20, abs=4)
+    assert columns["event"][3] == pytest.approx(15, abs=3)
+    assert set(np.round(np.delete(columns["event"], 3), 9)) == {0.0}
+    assert fitted.unknown_holidays(to_come) == ("Jubilee",)
+    # Asked again for its own periods, it has not changed.
+    np.testing.assert_array_equal(fitted.columns(WEEKS, factors)["holiday"], again["holiday"])
+
+
+def test_the_trend_wanders_as_prophet_says():
+    bent = 100 + np.where(T < 80, 0.5 * T, 40 - 0.3 * (T - 80)) + NOISE
+    fitted = fit_prophet(WEEKS, bent, ["trend"])
+    noise = fitted.trend_noise(52, 4000, np.random.SeedSequence(3))
+    assert noise.tobytes() == fitted.trend_noise(52, 4000, np.random.SeedSequence(3)).tobytes()
+    assert noise.shape == (4000, 52)
+    fitted.model.uncertainty_samples = 4000
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Prophet's own, of pandas
+        own = fitted.model.predictive_samples(pd.DataFrame({"ds": pd.to_datetime(LATER)}))["trend"]
+    np.testing.assert_allclose(noise.std(axis=0)[[5, 20, 51]], own.std(axis=1)[[5, 20, 51]], rtol=0.15)
+    flat = fit_prophet(WEEKS, bent, ["trend"], settings={"growth": "flat"})
+    assert not flat.trend_noise(52, 10, np.random.SeedSequence(3)).any()
