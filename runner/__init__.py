@@ -10,7 +10,6 @@ Names are loaded on use, so that importing ``runner`` (and ``mmm --help``) stays
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _COMMANDS = (
@@ -28,13 +27,19 @@ _COMMANDS = (
 
 __all__ = [*_COMMANDS, "__version__"]  # noqa: PLE0604 - the names are strings, built from the tuple above
 
-try:
-    __version__ = version("mmm-runner")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in _COMMANDS:
         return import_module(f"runner.commands.{name}").run
     raise AttributeError(f"module 'runner' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mmm-runner")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "0+unknown"

@@ -146,7 +146,7 @@ def test_the_job_of_the_manifest_is_a_command_of_ours() -> None:
     assert words[:3] == ["python", "-m", "cluster.jobs"]
     command = words[words.index("--") + 1 :]
     assert command[:4] == [PYTHON, "-m", "runner.cli", "run"]
-    run = get_command(app).commands["run"]
+    run = get_command(app).get_command(None, "run")
     parsed = run.make_context("run", command[4:], resilient_parsing=False).params
     assert str(parsed["runs"]) == OUTPUT
     assert (parsed["backend"], parsed["address"]) == ("ray", "auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -14,13 +15,14 @@ from rich.console import Console
 import runner
 from mmm_core.errors import UserError
 from runner import cli
+from runner.cli.verbs import VERBS
 from runner.findings import Finding, Severity
 from runner.progress import Silent, Terminal, open_progress, search_facts
 from runner.terminal import _percent, print_run
 from tests.runner.command import ROOT, mmm, mmm_process
 from tests.runner.small import small_table, write_small
 
-COMMANDS = sorted(command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands)
+COMMANDS = [verb.name for verb in VERBS]
 HEAVY = (
     "matplotlib mlflow nevergrad numba numpy pandas plotly prophet pyarrow pydantic ray scipy sklearn yaml"
 )
@@ -44,6 +46,12 @@ def test_every_command_explains_itself_with_an_example(command, capsys):
     done = mmm(capsys, command, "--help")
     assert done.status == 0
     assert f"Example: mmm {command}" in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_command_is_listed_with_what_it_says_of_itself(verb):
+    first = inspect.getdoc(verb.function()).partition("\n\n")[0]
+    assert verb.summary == " ".join(first.split())
 
 
 def test_every_command_is_a_function():

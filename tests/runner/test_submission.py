@@ -10,7 +10,7 @@ import pytest
 
 from cluster.jobs import OUTPUT, Job
 from mmm_core.errors import UserError
-from runner.cli_jobs import _line
+from runner.cli.status import line
 from runner.commands import submit
 from runner.spec import ExperimentSpec, load_spec
 from runner.submission import job_of
@@ -133,7 +133,7 @@ def test_how_a_job_stands_is_one_line() -> None:
     from cluster.jobs import JobState
 
     state = JobState("small-1", "SUCCEEDED", "", 0.0, 12.4)
-    assert _line(JobState("small-1", "PENDING", "", None, None)) == "small-1  PENDING    -"
-    assert _line(JobState(state.job, state.state, "", 1.0, 13.4)) == (
+    assert line(JobState("small-1", "PENDING", "", None, None)) == "small-1  PENDING    -"
+    assert line(JobState(state.job, state.state, "", 1.0, 13.4)) == (
         "small-1  SUCCEEDED  1970-01-01 00:00:01Z  12 s"
     )

@@ -1,0 +1,5 @@
+"""``python -m runner.cli``: the same as ``mmm``."""
+
+from runner.cli.app import main
+
+main()

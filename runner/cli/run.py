@@ -1,0 +1,54 @@
+"""The command ``mmm run``; what it does stands in ``runner.commands.run``."""
+
+from __future__ import annotations
+
+from runner.cli.options import (
+    DEFAULT_RUNS,
+    Backend,
+    DataPath,
+    Json,
+    Overrides,
+    Quiet,
+    RayAddress,
+    Runs,
+    SpecPath,
+    TrackingUri,
+    Workers,
+)
+from runner.cli.printing import print_json
+
+
+def run(
+    spec: SpecPath,
+    data: DataPath = None,
+    set_: Overrides = None,
+    runs: Runs = DEFAULT_RUNS,
+    workers: Workers = None,
+    backend: Backend = None,
+    address: RayAddress = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment: search, selection, intervals, plans, report, MLflow.
+
+    Example: `mmm run experiments/quickstart.yaml --set search.iterations=500`
+    """
+    from runner.commands import run as command
+    from runner.terminal import print_run
+
+    folder = command.run(
+        spec,
+        data=data,
+        overrides=set_ or [],
+        runs=runs,
+        workers=workers,
+        backend=backend,
+        address=address,
+        tracking_uri=tracking_uri,
+        quiet=quiet or as_json,
+    )
+    if as_json:
+        print_json({**folder.json("summary"), "run_folder": str(folder.path)})
+    else:
+        print_run(folder)
