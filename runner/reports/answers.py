@@ -10,7 +10,7 @@ import numpy as np
 from runner.reports import theme
 from runner.reports.data import Bar, ModelView, RunData, ScenarioView, paid_contribution
 from runner.reports.lift_studies import agreement_sentence
-from runner.reports.words import say
+from runner.reports.words import day, say
 
 # A change of spend below this part is not worth a word.
 UNMOVED = 0.005
@@ -42,8 +42,8 @@ def media_sentence(run: RunData) -> str:
     start, end = run.window
     words = {
         "outcome": theme.printable(run.spec.outcome.column),
-        "start": start,
-        "end": end,
+        "start": day(start),
+        "end": day(end),
         "value": theme.total(brought[0]),
         "share": theme.percent(shares[0]),
         "spend": theme.total(float(run.problem.total_spend.sum())),

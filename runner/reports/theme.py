@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from runner.reports.words import spoken_format
+
 # Okabe and Ito's palette without its yellow (too pale on white), then three colours that stay apart from it for normal,
 # deuteranopic and protanopic eyes (CIELAB distance at least 17 under Machado et al.'s simulation).
 BASE_COLOURS = (
@@ -183,29 +185,34 @@ def is_drawable(text: str) -> bool:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Few digits and a letter for the magnitude: 0.0123, 1.23, 12.3k, 4.56M."""
-    if value is None or math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    # Rounded first, so that 999,999 becomes 1.00M and not 1000k.
-    rounded = float(f"{abs(value):.{digits - 1}e}")
-    for limit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if rounded >= limit:
-            return _sign(value) + _digits(rounded / limit, digits) + letter
-    return _sign(value) + (
-        _digits(rounded, digits) if rounded >= 0.001 or rounded == 0 else f"{rounded:.{digits - 1}e}"
-    )
+    """Few digits and a unit for the magnitude: 0.0123, 1.23, 12.3k, 4.56M; in German 12,3 Tsd."""
+    return "".join(_parts(value, digits))
 
 
 def tick(value: float) -> str:
     """As ``number``, without zeros that say nothing: 0.5, 40k, 2.5M."""
     if value == 0:
         return "0"
-    text = number(value)
-    letter = text[-1] if text[-1].isalpha() else ""
-    digits = text.removesuffix(letter)
-    return (digits.rstrip("0").rstrip(".") if "." in digits and "e" not in digits else digits) + letter
+    digits, unit = _parts(value, 3)
+    point = spoken_format().decimal
+    return (digits.rstrip("0").rstrip(point) if point in digits and "e" not in digits else digits) + unit
+
+
+def _parts(value: float | None, digits: int) -> tuple[str, str]:
+    """Signed digits and the unit after them."""
+    if value is None or math.isnan(value):
+        return "–", ""
+    if math.isinf(value):
+        return ("∞" if value > 0 else "−∞"), ""
+    form = spoken_format()
+    # Rounded first, so that 999,999 becomes 1.00M and not 1000k.
+    rounded = float(f"{abs(value):.{digits - 1}e}")
+    for limit, unit in form.units:
+        if rounded >= limit:
+            return _sign(value) + form.localised(_digits(rounded / limit, digits)), unit
+    is_plain = rounded >= 0.001 or rounded == 0
+    text = _digits(rounded, digits) if is_plain else f"{rounded:.{digits - 1}e}"
+    return _sign(value) + form.localised(text), ""
 
 
 def _digits(value: float, digits: int) -> str:
@@ -222,19 +229,21 @@ def percent(value: float | None, decimals: int = 1) -> str:
     """A share as per cent."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value * 100:.{decimals}f}%".replace("-", "−")
+    form = spoken_format()
+    return form.localised(f"{value * 100:.{decimals}f}").replace("-", "−") + form.percent
 
 
 def signed_percent(value: float | None, decimals: int = 1) -> str:
     """A change as per cent, always with its sign."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value * 100:+.{decimals}f}%".replace("-", "−")
-    return text if any(digit in text for digit in "123456789") else text.lstrip("+−")
+    form = spoken_format()
+    text = form.localised(f"{value * 100:+.{decimals}f}").replace("-", "−")
+    return (text if any(digit in text for digit in "123456789") else text.lstrip("+−")) + form.percent
 
 
 def total(value: float) -> str:
-    """A sum of money or outcome: whole below a million, four digits and a letter above."""
+    """A sum of money or outcome: whole below a million, four digits and a unit above."""
     return amount(value) if abs(value) < 1e6 else number(value, 4)
 
 
@@ -242,7 +251,9 @@ def amount(value: float | None) -> str:
     """A whole number with thousands separated, few digits below a hundred."""
     if value is None or not math.isfinite(value):
         return number(value)
-    return f"{value:,.0f}".replace("-", "−") if abs(value) >= 100 else number(value)
+    if abs(value) < 100:
+        return number(value)
+    return spoken_format().localised(f"{value:,.0f}").replace("-", "−")
 
 
 # ------------------------------------------------------------------------------------------------------------ drawing

@@ -36,6 +36,7 @@ from runner.spec.sections import (
     ExecutionSpec,
     OrganicSpec,
     OutcomeSpec,
+    ReportSpec,
     SearchSpec,
     SelectionSpec,
     TrackingSpec,
@@ -83,6 +84,7 @@ class ExperimentSpec(Strict):
     scenarios: tuple[ScenarioSpec, ...] = (ScenarioSpec(name="same-budget"),)
     tracking: TrackingSpec = TrackingSpec()
     execution: ExecutionSpec = ExecutionSpec()
+    report: ReportSpec = ReportSpec()
     refresh: RefreshSpec | None = None
 
     @field_validator("baseline", mode="before")
@@ -281,11 +283,11 @@ class ExperimentSpec(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of all that can change a result: not where it runs, is tracked, or where its tables lie, nor
-        what the runs before a refresh are called.
+        """SHA-256, hex, of all that can change a result: not where it runs, is tracked, in which language it is told
+        or where its tables lie, nor what the runs before a refresh are called.
         """
         tree = self.resolved()
-        for key in ("tracking", "execution"):
+        for key in ("tracking", "execution", "report"):
             del tree[key]
         if self.refresh is not None:
             for key in ("run", "lineage"):

@@ -251,6 +251,12 @@ class TrackingSpec(Strict):
     enabled: StrictBool = True
 
 
+class ReportSpec(Strict):
+    """The language of the one-pagers, and the one that the page opens in."""
+
+    language: Literal["en", "de", "es", "zh"] = "en"
+
+
 class ExecutionSpec(Strict):
     """Where the work is done; it never changes a result. ``dashboard`` is that of a local Ray."""
 

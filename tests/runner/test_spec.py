@@ -292,6 +292,7 @@ def test_the_resolved_spec_says_everything_and_reads_back_to_itself():
     [
         {"data__path": "/elsewhere/table.parquet"},
         {"execution": {"backend": "ray", "workers": 7, "address": "ray://head:10001"}},
+        {"report__language": "de"},
         {"tracking": {"uri": "http://tracking"}},
         {"search__batch_size": 30},
     ],
