@@ -16,6 +16,7 @@ _COMMANDS = (
     "allocate",
     "compare",
     "evaluate",
+    "init",
     "plan",
     "report",
     "resume",

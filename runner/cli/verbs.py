@@ -34,6 +34,7 @@ ROBYN = "Robyn"
 REST = "Tools"
 
 VERBS = (
+    Verb("init", MODELS, "Make a spec of a table: guesses what each column is, and says why."),
     Verb("validate", MODELS, "Check a spec and its data without running anything."),
     Verb("run", MODELS, "Run an experiment: search, selection, intervals, plans, report, MLflow."),
     Verb("resume", MODELS, "Go on with a run that was stopped, doing only what is missing."),
