@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 STAMP := $(VENV)/.installed
+# A process per core, up to four: a test file stays in one, since its fixtures are runs that take seconds to make.
+TEST_PROCESSES ?= auto
 BENCH_JSON ?=
 BENCH_COMPARE ?=
 
@@ -53,8 +55,8 @@ install: $(STAMP) ## make .venv and install everything, pinned by constraints.tx
 demo: $(STAMP) ## from the quickstart data to selected models and a budget plan
 	@$(BIN)/mmm run experiments/quickstart.yaml
 
-test: $(STAMP) ## the default test suite
-	$(BIN)/python -m pytest
+test: $(STAMP) ## the default test suite, on all cores (TEST_PROCESSES=0 for one process, as for a debugger)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP) ## the integration and nightly suites only
 	$(BIN)/python -m pytest -m "integration or nightly"
