@@ -18,13 +18,14 @@ from mmm_core.types import (
     ModelProblem,
     OutcomeKind,
 )
-from runner.tables import TableFile, read_table, read_table_rows
+from runner.tables import GrowingFile, TableBytes, read_table, read_table_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # Candidates of one group of rows in a trial's table: what is in memory at once, some megabytes.
 ROWS_PER_GROUP = 10_000
+REPEATING = ("trial", "status")
 
 
 def candidate_label(trial: int, iteration: int) -> str:
@@ -56,16 +57,25 @@ def candidate_columns(problem: ModelProblem) -> list[str]:
 
 
 def candidates_table(
-    problem: ModelProblem, batch: CandidateBatch, trials: Sequence[int], iterations: Sequence[int]
+    problem: ModelProblem,
+    batch: CandidateBatch,
+    trials: Sequence[int] | IntArray,
+    iterations: Sequence[int] | IntArray,
 ) -> pa.Table:
     """Evaluated candidates as a table; ``trials`` and ``iterations`` name the rows."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    numbers = {
+        "trial": pa.array(np.asarray(trials, dtype=np.int32)),
+        "iteration": pa.array(np.asarray(iterations, dtype=np.int32)),
+    }
+    words = pa.array([str(status) for status in FIT_STATUSES])
     columns: dict[str, object] = {
-        "trial": pa.array(trials, pa.int32()),
-        "iteration": pa.array(iterations, pa.int32()),
-        "candidate": pa.array([candidate_label(t, i) for t, i in zip(trials, iterations, strict=True)]),
-        "status": pa.array([str(FIT_STATUSES[code]) for code in batch.statuses]),
+        **numbers,
+        # As ``candidate_label``, for all rows at once.
+        "candidate": pc.binary_join_element_wise(*(n.cast(pa.string()) for n in numbers.values()), "_"),
+        "status": words.take(pa.array(batch.statuses)),
     }
     efficiency = efficiencies(problem, batch.contributions)
     shares = [
@@ -90,58 +100,58 @@ def trial_path(folder: Path, trial: int) -> Path:
     return folder / "candidates" / f"trial-{trial:02d}.parquet"
 
 
-class TrialWriter:
-    """The table of one trial, written while the trial goes on; it appears under its name when it is closed.
+class TrialEncoder:
+    """The table of one trial as bytes, made where the trial runs and while it goes on.
 
     Rows are gathered to groups of ROWS_PER_GROUP, wherever the blocks end that they come in: equal candidates are
-    equal files. A context manager: left by an exception it leaves nothing.
+    equal bytes.
     """
 
-    def __init__(self, folder: Path, problem: ModelProblem, trial: int) -> None:
-        self._folder, self._problem, self._trial = folder, problem, trial
+    def __init__(self, problem: ModelProblem, trial: int) -> None:
+        self._problem, self._trial = problem, trial
         self._waiting: list[CandidateBatch] = []
-        self._written = 0
-        self._file: TableFile | None = None
+        self._encoded = 0
+        self._table: TableBytes | None = None
 
-    def append(self, block: CandidateBatch) -> None:
-        """The next candidates of the trial."""
+    def append(self, block: CandidateBatch) -> bytes:
+        """The next candidates of the trial; the bytes that are ready, often none."""
         self._waiting.append(block)
+        ready = []
         while sum(map(len, self._waiting)) >= ROWS_PER_GROUP:
-            self._write(ROWS_PER_GROUP)
+            ready.append(self._group())
+        return b"".join(ready)
 
-    def close(self) -> None:
-        """Write the rest, and let the table appear."""
-        if self._waiting:
-            self._write(ROWS_PER_GROUP)
-        if self._file is not None:
-            self._file.close()
+    def close(self) -> bytes:
+        """The bytes that the table ends with."""
+        rest = self._group() if self._waiting else b""
+        return rest if self._table is None else rest + self._table.close()
 
-    def abandon(self) -> None:
-        """The trial will not be complete."""
-        if self._file is not None:
-            self._file.abandon()
-
-    def _write(self, n: int) -> None:
+    def _group(self) -> bytes:
         gathered = CandidateBatch.concatenate(self._waiting)
-        now, later = gathered[:n], gathered[n:]
+        now, later = gathered[:ROWS_PER_GROUP], gathered[ROWS_PER_GROUP:]
         self._waiting = [later] if len(later) else []
-        first = self._written + 1
-        self._written += len(now)
-        iterations = range(first, self._written + 1)
-        table = candidates_table(self._problem, now, [self._trial] * len(now), iterations)
-        if self._file is None:
-            self._file = TableFile(trial_path(self._folder, self._trial), table.schema)
-        self._file.append(table)
+        first = self._encoded + 1
+        self._encoded += len(now)
+        iterations = np.arange(first, self._encoded + 1)
+        table = candidates_table(self._problem, now, np.full(len(now), self._trial), iterations)
+        if self._table is None:
+            self._table = TableBytes(table.schema, REPEATING)
+        return self._table.append(table)
+
+
+def trial_file(folder: Path, trial: int) -> GrowingFile:
+    """The file that the bytes of a trial's table are written to, one after another."""
+    return GrowingFile(trial_path(folder, trial))
 
 
 def write_trial(folder: Path, problem: ModelProblem, trial: int, batch: CandidateBatch) -> None:
     """Write every candidate of one trial, atomically."""
-    writer = TrialWriter(folder, problem, trial)
+    encoder, file = TrialEncoder(problem, trial), trial_file(folder, trial)
     try:
-        writer.append(batch)
-        writer.close()
+        file.append(encoder.append(batch) + encoder.close())
+        file.close()
     except BaseException:
-        writer.abandon()
+        file.abandon()
         raise
 
 
@@ -152,7 +162,7 @@ def finished_trials(folder: Path) -> set[int]:
 
 def read_losses(folder: Path, trial: int) -> tuple[FloatArray, IntArray]:
     """(N, len(LOSS_COLUMNS)) losses and (N,) status codes of a trial that is on disk."""
-    table = read_table(trial_path(folder, trial), ["status", *LOSS_COLUMNS])
+    table = read_table(trial_path(folder, trial), ["status", *LOSS_COLUMNS], repeating=["status"])
     return _matrix(table, LOSS_COLUMNS), _status_codes(table)
 
 
@@ -179,10 +189,11 @@ def _matrix(table: pa.Table, names: Sequence[str]) -> FloatArray:
 
 
 def _status_codes(table: pa.Table) -> IntArray:
-    words = np.array([str(status) for status in FIT_STATUSES])
-    order = np.argsort(words)
-    found = table["status"].to_numpy(zero_copy_only=False).astype(words.dtype)
-    codes: IntArray = order[np.searchsorted(words[order], found)]
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pa.array([str(status) for status in FIT_STATUSES])
+    codes: IntArray = pc.index_in(table["status"], words).to_numpy().astype(np.int64)
     return codes
 
 

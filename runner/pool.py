@@ -5,7 +5,7 @@ A million candidates with all their coefficients and contributions would fill a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +54,21 @@ class Pool:
         return cls(trials, iterations, batch.losses, batch.statuses, lambda rows: batch[rows])
 
     @classmethod
-    def of_files(cls, problem: ModelProblem, folder: Path, trials: Sequence[int]) -> Pool:
+    def of_files(
+        cls,
+        problem: ModelProblem,
+        folder: Path,
+        trials: Sequence[int],
+        held: Mapping[int, tuple[FloatArray, IntArray]] | None = None,
+    ) -> Pool:
         """Trials of a run folder, whose tables are read again where everything about a row is wanted.
 
         Args:
             problem: of the run. folder: the run's. trials: their numbers, ascending.
+            held: (losses, statuses) of trials that need not be read for them.
         """
-        parts = [read_losses(folder, trial) for trial in trials]
+        held = held or {}
+        parts = [held[trial] if trial in held else read_losses(folder, trial) for trial in trials]
         sizes = [len(statuses) for _, statuses in parts]
         starts = np.concatenate([[0], np.cumsum(sizes)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -54,44 +55,94 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_atomically(path, lambda p: pq.write_table(plain, p, compression="zstd", version="2.6"))
 
 
-class TableFile:
-    """A Parquet table written group of rows by group of rows, under its name only when it is complete."""
+class TableBytes:
+    """A Parquet table made group of rows by group of rows, as bytes that follow one another: a file, piece by piece.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        import pyarrow as pa
+    Equal groups of equal tables are equal bytes, wherever they are made.
+
+    Args:
+        schema: of the table. repeating: columns that hold few different values, of which a dictionary is kept; for
+            others, such as results, looking for repetitions would take longer than writing.
+    """
+
+    def __init__(self, schema: pa.Schema, repeating: Sequence[str] = ()) -> None:
         import pyarrow.parquet as pq
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._temporary = _temporary_beside(path)
-        # Not for floats: results hardly repeat, and looking for repetitions takes longer than writing.
-        dictionary = [field.name for field in schema if not pa.types.is_floating(field.type)]
+        self._pieces = _Pieces()
         self._writer = pq.ParquetWriter(
-            self._temporary,
+            self._pieces,
             schema.remove_metadata(),
             compression="zstd",
             version="2.6",
-            use_dictionary=dictionary,
+            use_dictionary=list(repeating),
         )
 
-    def append(self, table: pa.Table) -> None:
-        """One group of rows."""
+    def append(self, table: pa.Table) -> bytes:
+        """One group of rows; the bytes that are ready now."""
         self._writer.write_table(table.replace_schema_metadata(None), row_group_size=max(table.num_rows, 1))
+        return self._pieces.take()
+
+    def close(self) -> bytes:
+        """The table is complete; the bytes that it ends with."""
+        self._writer.close()
+        return self._pieces.take()
+
+
+class _Pieces(io.RawIOBase):
+    """Gathers what is written until it is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._written.append(bytes(data))
+        return len(self._written[-1])
+
+    def take(self) -> bytes:
+        taken = b"".join(self._written)
+        self._written.clear()
+        return taken
+
+
+class GrowingFile:
+    """A file that is written piece by piece, and stands under its name only when it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._temporary = _temporary_beside(path)
+        self._file = self._temporary.open("wb")
+
+    def append(self, data: bytes | memoryview) -> None:
+        """What comes next."""
+        self._file.write(data)
 
     def close(self) -> None:
-        """The table is complete."""
-        self._writer.close()
+        """The file is complete."""
+        self._file.close()
         _publish(self._temporary, self._path)
 
     def abandon(self) -> None:
-        """The table will not be complete; nothing stays."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+        """The file will not be complete; nothing stays."""
+        try:
+            self._file.close()
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """A Parquet table as written by ``write_table``, or some of its columns; UserError when it is damaged."""
-    with _readable(path) as file:
+def read_table(
+    path: Path, columns: Sequence[str] | None = None, *, repeating: Sequence[str] = ()
+) -> pa.Table:
+    """A Parquet table as written by ``write_table``, or some of its columns; UserError when it is damaged.
+
+    Args:
+        path: where. columns: their names, default all. repeating: those to keep as codes into a dictionary.
+    """
+    with _readable(path, repeating) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 
@@ -111,12 +162,12 @@ def read_table_rows(path: Path, rows: IntArray) -> pa.Table:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[pq.ParquetFile]:
+def _readable(path: Path, repeating: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        yield pq.ParquetFile(path)
+        yield pq.ParquetFile(path, read_dictionary=list(repeating))
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read as Parquet ({reason}); run the experiment again") from error

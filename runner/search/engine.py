@@ -1,15 +1,21 @@
-"""All trials of a search over a backend; every finished trial is on disk before the next thing happens."""
+"""All trials of a search over a backend; every finished trial is on disk before the next thing happens.
+
+A trial's table is encoded where the trial runs. What comes home is its bytes, which are written as they are, and the
+losses, by which candidates are chosen: a driver that did more would be what a large search waits for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from cluster.base import Backend, Done
 from mmm_core.errors import UserError
-from mmm_core.types import CandidateBatch, ModelProblem
-from runner.journal import TrialWriter, finished_trials
+from mmm_core.types import LOSS_COLUMNS, FloatArray, IntArray, ModelProblem
+from runner.journal import TrialEncoder, finished_trials, trial_file
 from runner.pool import Pool
 from runner.progress import Progress
 from runner.run_folder import RunFolder
@@ -17,6 +23,30 @@ from runner.search.base import SearchFailed, SearchJob, run_trial
 from runner.search.nevergrad_searcher import check_optimizer
 from runner.space import search_space
 from runner.spec import ExperimentSpec
+from runner.tables import GrowingFile
+
+
+@dataclass(frozen=True, eq=False)
+class TrialBlock:
+    """Candidates of a trial on their way home.
+
+    Attributes:
+        losses: (n, len(LOSS_COLUMNS)). statuses: (n,) codes, see FIT_STATUSES.
+        data: bytes of the trial's table that are ready now, which need not be those of the same candidates.
+    """
+
+    losses: FloatArray
+    statuses: IntArray
+    data: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.statuses)
+
+    def best(self, objectives: Sequence[str]) -> FloatArray:
+        """(len(objectives),) the smallest of each, infinite where there is none."""
+        own = self.losses[:, [LOSS_COLUMNS.index(name) for name in objectives]]
+        smallest: FloatArray = np.where(np.isnan(own), np.inf, own).min(axis=0)
+        return smallest
 
 
 def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
@@ -62,31 +92,58 @@ def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, pro
     """
     known = finished_trials(folder.path)
     missing = [trial for trial in range(1, trials + 1) if trial not in known]
-    for unfinished in (folder.path / "candidates").glob(".trial-*"):  # of a driver that was killed
-        unfinished.unlink()
-    writers = {trial: TrialWriter(folder.path, job.problem, trial) for trial in missing}
+    for leftover in (folder.path / "candidates").glob(".trial-*"):  # of a driver that was killed
+        leftover.unlink()
+    arriving: dict[int, _Arriving] = {}
+    found: dict[int, tuple[FloatArray, IntArray]] = {}
     total, done = trials * job.iterations, (trials - len(missing)) * job.iterations
-    best = dict.fromkeys(job.problem.objectives, np.inf)
+    best = np.full(len(job.problem.objectives), np.inf)
     try:
         for position, block in _stream(backend, job, missing):
-            writer = writers[missing[position]]
+            trial = missing[position]
             if isinstance(block, Done):
-                writer.close()
+                found[trial] = arriving[trial].close()
+                del arriving[trial]
                 continue
-            writer.append(block)
+            if trial not in arriving:
+                arriving[trial] = _Arriving(trial_file(folder.path, trial))
+            arriving[trial].append(block)
             done += len(block)
-            best = {name: float(min(best[name], np.nanmin(block.loss(name)))) for name in best}
-            progress.candidates(done, total, best)
+            best = np.minimum(best, block.best(job.problem.objectives))
+            progress.candidates(done, total, dict(zip(job.problem.objectives, best.tolist(), strict=True)))
     except BaseException:
-        for writer in writers.values():
-            writer.abandon()
+        for unfinished in arriving.values():
+            unfinished.abandon()
         raise
-    return Pool.of_files(job.problem, folder.path, range(1, trials + 1))
+    return Pool.of_files(job.problem, folder.path, range(1, trials + 1), found)
+
+
+class _Arriving:
+    """A trial whose blocks are coming home."""
+
+    def __init__(self, file: GrowingFile) -> None:
+        self._file = file
+        self._losses: list[FloatArray] = []
+        self._statuses: list[IntArray] = []
+
+    def append(self, block: TrialBlock) -> None:
+        self._file.append(block.data.data)
+        # Copies: a block is a piece of the memory that all blocks on their way share.
+        self._losses.append(block.losses.copy())
+        self._statuses.append(block.statuses.copy())
+
+    def close(self) -> tuple[FloatArray, IntArray]:
+        """The table appears; (losses, statuses) of all its candidates."""
+        self._file.close()
+        return np.concatenate(self._losses), np.concatenate(self._statuses)
+
+    def abandon(self) -> None:
+        self._file.abandon()
 
 
 def _stream(
     backend: Backend, job: SearchJob, trials: Sequence[int]
-) -> Iterator[tuple[int, CandidateBatch | Done]]:
+) -> Iterator[tuple[int, TrialBlock | Done]]:
     if not trials:
         return
     for position, block in backend.stream(trial_blocks, trials, shared=backend.share(job)):
@@ -95,9 +152,14 @@ def _stream(
         yield position, block
 
 
-def trial_blocks(job: SearchJob, trial: int) -> Iterator[CandidateBatch | SearchFailed]:
+def trial_blocks(job: SearchJob, trial: int) -> Iterator[TrialBlock | SearchFailed]:
     """``run_trial`` for a backend: a failing optimizer is the last block instead of an exception far away."""
+    encoder = TrialEncoder(job.problem, trial)
+    done = 0
     try:
-        yield from run_trial(job, trial)
+        for batch in run_trial(job, trial):
+            done += len(batch)
+            data = encoder.append(batch) + (encoder.close() if done == job.iterations else b"")
+            yield TrialBlock(batch.losses, batch.statuses, np.frombuffer(data, dtype=np.uint8))
     except (SearchFailed, UserError) as error:
         yield SearchFailed(str(error))

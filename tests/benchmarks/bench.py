@@ -28,8 +28,9 @@ from mmm_core.bootstrap import bootstrap_model, n_train_rows
 from mmm_core.evaluate import evaluate_candidates, penalty_factors
 from mmm_core.transforms import design_matrix
 from mmm_core.types import Adstock, CandidateBatch, FittedModel, FloatArray, ModelProblem, Solver
-from runner.journal import TrialWriter, model_from_batch, read_losses, trial_path, write_trial
+from runner.journal import model_from_batch, read_losses, trial_file, trial_path, write_trial
 from runner.search.base import Searcher, SearchJob, objectives, open_searcher, run_trial
+from runner.search.engine import TrialBlock, trial_blocks
 from runner.space import SearchSpace
 from runner.tables import read_table
 from tests.benchmarks import peers
@@ -319,10 +320,11 @@ def trials(repeats: int) -> Iterator[Row]:
 
 def with_writer(folder: Path, job: SearchJob) -> None:
     """One trial as a run does it, but for the transport."""
-    writer = TrialWriter(folder, job.problem, 1)
-    for block in run_trial(job, 1):
-        writer.append(block)
-    writer.close()
+    file = trial_file(folder, 1)
+    for block in trial_blocks(job, 1):
+        assert isinstance(block, TrialBlock), block
+        file.append(block.data.data)
+    file.close()
 
 
 # ---------------------------------------------------------------------------------------------------- refits, journal

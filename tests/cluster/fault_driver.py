@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from cluster import Backend, BackendUnavailable, ClusterConfig, Done, open_backend
-from mmm_core.types import CandidateBatch, ModelProblem
+from mmm_core.types import ModelProblem
 from mmm_core.warm_up import warm_up
 from runner.dataset import load_panel
 from runner.journal import model_from_batch
 from runner.problem import build_problem
 from runner.refits import RefitJob, draw_task
-from runner.search.engine import search_job, trial_blocks
+from runner.search.base import run_trial
+from runner.search.engine import TrialBlock, search_job, trial_blocks
 from runner.spec import ExperimentSpec, load_spec
 
 DRAWS = 20_000
@@ -52,22 +53,22 @@ def digest(arrays: Iterable[Any]) -> str:
 
 def search(backend: Backend, spec: ExperimentSpec, problem: ModelProblem) -> str:
     """All trials, as ``runner.search.engine`` runs them."""
-    blocks: dict[int, list[CandidateBatch]] = {trial: [] for trial in range(spec.search.trials)}
+    blocks: dict[int, list[TrialBlock]] = {trial: [] for trial in range(spec.search.trials)}
     job = backend.share(search_job(spec, problem))
     stream = backend.stream(trial_blocks, range(1, spec.search.trials + 1), shared=job)
     for position, block in noticed(stream):
         if not isinstance(block, Done):
-            assert isinstance(block, CandidateBatch), block
+            assert isinstance(block, TrialBlock), block
             blocks[position].append(block)
-    whole = [CandidateBatch.concatenate(parts) for parts in blocks.values()]
-    assert [len(batch) for batch in whole] == [spec.search.iterations] * spec.search.trials
-    return digest(getattr(batch, field.name) for batch in whole for field in fields(batch))
+    assert [sum(map(len, own)) for own in blocks.values()] == [spec.search.iterations] * spec.search.trials
+    return digest(
+        getattr(block, field.name) for own in blocks.values() for block in own for field in fields(block)
+    )
 
 
 def refits(backend: Backend, spec: ExperimentSpec, problem: ModelProblem) -> str:
     """Bootstrap draws of a few candidates, as ``runner.refits`` makes them."""
-    (batch,) = [block for _, block in zip(range(1), trial_blocks(search_job(spec, problem), 1), strict=False)]
-    assert isinstance(batch, CandidateBatch)
+    batch = next(run_trial(search_job(spec, problem), 1))
     places = tuple((1, iteration) for iteration in range(1, 5))
     models = tuple(model_from_batch(batch, row, f"1_{row + 1}") for row in range(len(places)))
     job = backend.share(RefitJob(problem, models, places, spec.search.seed))

@@ -8,7 +8,7 @@ import pytest
 from mmm_core.evaluate import evaluate_candidates
 from mmm_core.types import FIT_STATUSES, LOSS_COLUMNS, CandidateBatch, FitStatus, OutcomeKind
 from runner.journal import (
-    TrialWriter,
+    TrialEncoder,
     batch_from_table,
     candidate_columns,
     candidate_label,
@@ -16,6 +16,7 @@ from runner.journal import (
     efficiencies,
     model_from_batch,
     read_trials,
+    trial_file,
     trial_path,
     write_trial,
 )
@@ -118,26 +119,48 @@ def test_other_adstocks_have_other_columns(adstock):
 def test_however_the_blocks_come_the_table_is_the_same_file(tmp_path, monkeypatch, sizes):
     monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", 4)
     problem, batch = evaluated()
-    whole, parts = TrialWriter(tmp_path / "a", problem, 1), TrialWriter(tmp_path / "b", problem, 1)
-    whole.append(batch)
+    write_trial(tmp_path / "a", problem, 1, batch)
+    encoder, file = TrialEncoder(problem, 1), trial_file(tmp_path / "b", 1)
     stops = np.cumsum(sizes)
     for start, stop in zip([0, *stops[:-1]], stops, strict=True):
-        parts.append(batch[start:stop])
+        file.append(encoder.append(batch[start:stop]))
         assert not trial_path(tmp_path / "b", 1).exists()
-    whole.close()
-    parts.close()
+    file.append(encoder.close())
+    file.close()
     found, expected = (trial_path(tmp_path / name, 1).read_bytes() for name in "ba")
     assert found == expected
     assert_equal(batch_from_table(problem, read_trials(tmp_path / "a", 1)), batch)
 
 
-def test_an_abandoned_trial_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", 2)
+def test_bytes_leave_as_soon_as_a_group_of_rows_is_full(monkeypatch):
+    monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", 4)
     problem, batch = evaluated()
-    writer = TrialWriter(tmp_path, problem, 1)
-    writer.append(batch)
+    encoder = TrialEncoder(problem, 1)
+    assert encoder.append(batch[:3]) == b""
+    assert encoder.append(batch[3:]).startswith(b"PAR1")
+    assert encoder.close().endswith(b"PAR1")
+
+
+def test_a_trial_without_candidates_has_no_bytes():
+    assert TrialEncoder(evaluated()[0], 1).close() == b""
+
+
+def test_an_abandoned_file_leaves_nothing(tmp_path):
+    file = trial_file(tmp_path, 1)
+    file.append(b"PAR1")
     assert list((tmp_path / "candidates").iterdir()) != []
-    writer.abandon()
+    file.abandon()
+    assert list((tmp_path / "candidates").iterdir()) == []
+
+
+def test_a_trial_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    problem, batch = evaluated()
+    monkeypatch.setattr("runner.tables.GrowingFile.append", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_trial(tmp_path, problem, 1, batch)
     assert list((tmp_path / "candidates").iterdir()) == []
 
 
@@ -149,7 +172,8 @@ def test_a_pool_takes_rows_from_disk_as_from_memory(tmp_path, monkeypatch):
         write_trial(tmp_path, problem, trial, batch)
     held, written = Pool.of_batches(batches), Pool.of_files(problem, tmp_path, range(1, 4))
     assert len(held) == len(written) == 15
-    assert held.losses.tobytes() == written.losses.tobytes()
+    half = Pool.of_files(problem, tmp_path, range(1, 4), {2: (batches[1].losses, batches[1].statuses)})
+    assert held.losses.tobytes() == written.losses.tobytes() == half.losses.tobytes()
     assert held.statuses.tolist() == written.statuses.tolist()
     for rows in ([0], [14, 3, 3, 7], [4, 5], list(range(15))):
         assert_equal(held.take(np.array(rows)), written.take(np.array(rows)))

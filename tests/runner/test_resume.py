@@ -193,11 +193,11 @@ def test_a_killed_driver_loses_no_finished_trial(whole, tmp_path):
     """SIGKILL in the middle of the search, of a real process."""
     spec = write_small(tmp_path, search={**SEARCH, "trials": 3})
     code = (
-        "import sys, time, runner.journal as j\n"
-        "close = j.TrialWriter.close\n"
+        "import sys, time, runner.tables as t\n"
+        "close = t.GrowingFile.close\n"
         "def slow(*a):\n"
         "    close(*a); time.sleep(30)\n"
-        "j.TrialWriter.close = slow\n"
+        "t.GrowingFile.close = slow\n"
         "import runner; runner.run(sys.argv[1], runs=sys.argv[2])\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(spec), str(tmp_path / "runs")], cwd=ROOT)

@@ -11,7 +11,7 @@ from mmm_core.evaluate import evaluate_candidates
 from mmm_core.evolution import TwoPointsEvolution
 from mmm_core.types import LOSS_COLUMNS, CandidateBatch
 from runner.dataset import panel_from_table
-from runner.journal import batch_from_table, read_trials
+from runner.journal import batch_from_table, read_trials, trial_path, write_trial
 from runner.problem import build_problem
 from runner.progress import Silent
 from runner.run_folder import RunFolder
@@ -104,10 +104,24 @@ def test_every_trial_is_on_disk_and_progress_is_told(tmp_path):
         pool = search(backend, job, 2, RunFolder(tmp_path), progress)
     table = read_trials(tmp_path, 2)
     assert table["candidate"].to_pylist() == [f"{t}_{i}" for t in (1, 2) for i in range(1, 71)]
-    assert pool.losses.tobytes() == batch_from_table(job.problem, table).losses.tobytes()
+    batch = batch_from_table(job.problem, table)
+    assert pool.losses.tobytes() == batch.losses.tobytes()
+    assert pool.statuses.tolist() == batch.statuses.tolist()
     assert [(done, total) for done, total, _ in progress.news] == [(70, 140), (140, 140)]
     best = {name: pool.loss(name).min() for name in ("nrmse", "decomp_rssd")}
     assert progress.news[-1][2] == best
+
+
+@pytest.mark.parametrize("rows_per_group", [30, 65, 10_000])
+def test_the_bytes_of_a_trial_are_those_of_its_candidates(tmp_path, monkeypatch, rows_per_group):
+    """Encoded piece by piece where it runs, or at once: the same file."""
+    monkeypatch.setattr("runner.journal.ROWS_PER_GROUP", rows_per_group)
+    monkeypatch.setitem(BATCHES_PER_BLOCK, "compiled", 5)
+    job = job_of(search={"iterations": 107, "batch_size": 10})
+    blocks = list(trial_blocks(job, 2))
+    assert [len(block) for block in blocks] == [50, 50, 7]
+    write_trial(tmp_path, job.problem, 2, CandidateBatch.concatenate(list(run_trial(job, 2))))
+    assert b"".join(bytes(block.data) for block in blocks) == trial_path(tmp_path, 2).read_bytes()
 
 
 def test_a_failing_optimizer_is_a_block_and_then_a_sentence(tmp_path, monkeypatch):
