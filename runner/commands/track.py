@@ -13,7 +13,8 @@ from runner.run_folder import RunFolder
 from runner.tables import write_json
 from runner.tracking.base import TrackingFailed
 from runner.tracking.beside import Standing, State, write_standing
-from runner.tracking.mirror import FAILED, MirrorReport, Tell, mirror_to
+from runner.tracking.mirror import FAILED, MirrorReport, mirror_to
+from runner.tracking.writing import Tell
 
 
 def run(

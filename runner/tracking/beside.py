@@ -36,7 +36,7 @@ from runner.run_folder import RunFolder
 from runner.spec import ExperimentSpec
 from runner.tables import write_json
 from runner.tracking.base import TrackingFailed, locked
-from runner.tracking.mirror import LOCK_SECONDS, Mirroring, failure, is_claimed, open_tracker
+from runner.tracking.mirror import LOCK_SECONDS, Mirroring, failure, is_claimed, open_tracker, store_root
 from runner.tracking.mlflow_tracker import choose_store
 
 FILE = "tracking.json"
@@ -272,8 +272,7 @@ class Mirror:
         spec = folder.spec()
         self._standing = Standing(State.WAITING, experiment=spec.experiment)
         with suppress(TrackingFailed):  # told when it is tried
-            runs = folder.path.resolve().parent
-            store = choose_store(runs, tracking_uri, spec.tracking.uri)
+            store = choose_store(store_root(folder), tracking_uri, spec.tracking.uri)
             self._standing = replace(self._standing, store=store.shown)
         self._noted = 0.0
         self._done_since: float | None = None

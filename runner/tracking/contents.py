@@ -1,6 +1,8 @@
 """What a run folder becomes in MLflow: runs with their parameters, metrics, histories, tags and files, as plain data.
 
     kind       name      one for                 carries
+    portfolio  run id    runs that belong        what they have in common; their own runs are below it
+                         together
     run        run id    the whole folder        resolved spec, all numbers of the best model, data, tables, report
     trial      trial-01  each independent search metric histories: losses, effect shares and ROAS of every candidate
     model      3_120     each selected model     hyperparameters, fit, decomposition, files, a model to load
@@ -39,13 +41,14 @@ from runner.tracking.base import (
     shortened,
     without_password,
 )
+from runner.tracking.notes import NOTE, model_note, run_note, trial_note
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # Part of every digest: a change of what is written or how it is named writes complete runs anew.
-LAYOUT = 2
-KINDS = ("run", "trial", "model", "candidate")
+LAYOUT = 3
+KINDS = ("portfolio", "run", "trial", "model", "candidate")
 LOSSES = tuple(name for name in LOSS_COLUMNS if name != "intercept")
 # What a run of its own costs, in points of a metric history (15 ms beside 70 us).
 RUN_WORK = 200
@@ -147,7 +150,7 @@ def _whole(folder: RunFolder, spec: ExperimentSpec) -> RunContent:
         name=manifest["run_id"],
         params=_spec_params(spec),
         metrics=_distinct(_run_metrics(folder, summary, best)),
-        tags=_run_tags(spec, manifest, summary, best),
+        tags=_run_tags(spec, manifest, summary, best) | _note(run_note(folder, spec, summary)),
         files=_files(folder.path, FILE_PATTERNS, _single_files(spec)),
         datasets=[_data(folder, spec, manifest["data_digest"]), *_candidates_tables(folder)],
         status=STATUSES.get(manifest["status"], RunStatus.FINISHED),
@@ -174,6 +177,10 @@ def _run_tags(
     if spec.refresh is not None:
         tags["parent_run"], tags["parent_candidate"] = spec.refresh.run, spec.refresh.candidate
         tags["lineage"], tags["depth"] = " > ".join(spec.refresh.lineage), str(spec.refresh.depth)
+    if belongs := manifest.get("portfolio"):
+        tags |= {"portfolio": belongs["run"], "portfolio_model": belongs["model"]}
+        # What tells the models apart, such as a brand and a market: to search for one of them in many runs.
+        tags = {legal_key(key): value for key, value in _texts(belongs.get("keys", {})).items()} | tags
     if manifest.get("git_commit"):
         tags["mlflow.source.git.commit"] = manifest["git_commit"]
     if "candidate" in best:
@@ -251,6 +258,34 @@ def _column_type(kind: pa.DataType) -> str:
     return "double" if pa.types.is_floating(kind) else "long" if pa.types.is_integer(kind) else "string"
 
 
+def _note(text: str) -> dict[str, str]:
+    return {NOTE: text} if text else {}
+
+
+def content_of_whole(
+    run_id: str,
+    *,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float | None],
+    tags: Mapping[str, str],
+    files: Sequence[str],
+    note: str,
+    status: RunStatus,
+) -> RunContent:
+    """The run that members of a family are shown below; see ``family.Whole``."""
+    return _legal(
+        RunContent(
+            kind="portfolio",
+            name=run_id,
+            params=params,
+            metrics=_distinct(metrics.items()),
+            tags={**tags, **_note(note)},
+            files=files,
+            status=status,
+        )
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------ trials
 
 
@@ -294,6 +329,7 @@ def _trial(path: Path, spec: ExperimentSpec) -> RunContent:
             "seed": str(spec.search.seed),
         },
         metrics=_distinct(best),
+        tags=_note(trial_note(path.stem, table.num_rows)),
         series=[s for s in series if len(s.steps)],
     )
 
@@ -327,7 +363,7 @@ def _model(folder: RunFolder, path: Path, fronts: Mapping[str, int]) -> RunConte
         name=candidate,
         params={name: _text(record[name]) for name in facts} | _texts(record["hyperparameters"]),
         metrics=_distinct(_model_metrics(record)),
-        tags=tags,
+        tags=tags | _note(model_note(record)),
         files=_files(folder.path, patterns, [f"models/{candidate}.json"]),
         model=_loadable(folder, record),
     )

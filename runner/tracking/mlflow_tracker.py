@@ -48,6 +48,7 @@ from runner.tracking.base import (
     shortened,
     without_password,
 )
+from runner.tracking.notes import EXPERIMENT_NOTE, NOTE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 # Otherwise MLflow's pages take an experiment for one about chat models.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", NOTE: EXPERIMENT_NOTE}
 # A request may have 1 MB; a character takes at most 6 bytes in JSON.
 CHARACTERS_PER_CALL = 100_000
 PAGE = 1000

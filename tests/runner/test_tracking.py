@@ -25,6 +25,7 @@ from runner.commands import track, ui
 from runner.run_folder import RunFolder, git_commit
 from runner.tables import read_table, table_of, write_json, write_table, write_text
 from runner.tracking import mirror as mirror_module
+from runner.tracking import writing as writing_module
 from runner.tracking.base import (
     KEY_LENGTH,
     Series,
@@ -493,7 +494,7 @@ class CountingTracker(FailingTracker):
 
 
 def test_histories_go_on_where_they_were_cut(made, monkeypatch):
-    monkeypatch.setattr(mirror_module, "blocks", lambda series, skip=0: blocks(series, 100, skip))
+    monkeypatch.setattr(writing_module, "blocks", lambda series, skip=0: blocks(series, 100, skip))
     whole = by_name(picture(mirrored(made)))
     cut = 0
     for calls in range(8, 24):
