@@ -1,17 +1,23 @@
-"""The command ``mmm schema``; what it does stands in ``runner.commands.schema``."""
+"""The command ``mmm schema``."""
 
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
 
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference as a page instead.")] = False,
+) -> None:
     """Print the JSON Schema of spec files.
 
     Example: `mmm schema > mmm-spec.schema.json`
     """
-    from runner.spec import ExperimentSpec
+    from runner.spec import reference
 
-    typer.echo(json.dumps(ExperimentSpec.model_json_schema(), indent=2))
+    if markdown:
+        typer.echo(reference.markdown(), nl=False)
+    else:
+        typer.echo(json.dumps(reference.schema(), indent=2, ensure_ascii=False))
