@@ -326,6 +326,28 @@ def coefficient_intervals(
     return np.clip(low, lower, upper), np.clip(high, lower, upper), (float(ends[0]), float(ends[1]))
 
 
+def shifted_draws(problem: ModelProblem, model: FittedModel, draws: BootstrapDraws) -> FloatArray:
+    """The draws that the intervals are quantiles of, for questions about several coefficients at once.
+
+    Shift and bounds of ``coefficient_intervals``, put on every draw: both keep the order, so the quantiles of one
+    coefficient are its interval, up to the interpolation between two draws of which one lies on a bound.
+
+    Args:
+        problem: the data. model: one evaluated candidate of it. draws: of that model.
+    Returns:
+        (B, K) coefficients.
+    Raises:
+        ShapeError: draws of another model.
+    """
+    if draws.candidate != model.candidate:
+        raise ShapeError(f"draws are of {draws.candidate}, not of {model.candidate}")
+    bias, _ = ridge_bias(problem, model)
+    x = design_matrix(problem, model.hyperparameters)[: n_train_rows(problem, model)]
+    lower, upper = coefficient_bounds(problem, x)
+    shifted: FloatArray = np.clip(draws.coefs + 2 * bias, lower, upper)
+    return shifted
+
+
 def intervals(
     problem: ModelProblem, model: FittedModel, draws: BootstrapDraws, level: float
 ) -> tuple[Interval, ...]:

@@ -5,6 +5,7 @@ theme      colours, names, numbers        words   every word, in every language
 sheet      a page in inches               figures one panel each
 one_pager  a model                        plan_page  a plan
 answers    the sentences at the top       page    the HTML
+desk       what any spends would bring    payload the numbers that the page's script draws and computes from
 """
 
 from __future__ import annotations
@@ -38,6 +39,6 @@ def write_report(folder: RunFolder, language: str | None = None) -> Path:
     report = folder.path / "report"
     with speaking(language or run.spec.report.language):
         tables = write_csv_tables(run)
-        pictures = draw_pictures(run, report)
-        write_text(report / "index.html", page_html(run, pictures, tables))
+        pages = draw_pictures(run, report)
+        write_text(report / "index.html", page_html(run, tables, pages))
     return report / "index.html"

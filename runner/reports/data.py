@@ -314,7 +314,7 @@ def _models(
         return ()
     chosen = {row["candidate"]: row for row in clusters.to_pylist() if row["is_selected"]}
     candidates = [c for c in folder.selected() if c in chosen]
-    rows = _candidate_rows(folder.path, candidates)
+    rows = candidate_rows(folder.path, candidates)
     if rows is None:
         return ()
     found = {name: i for i, name in enumerate(rows["candidate"].to_pylist())}
@@ -327,7 +327,7 @@ def _models(
     )
 
 
-def _candidate_rows(path: Path, candidates: Sequence[str]) -> pa.Table | None:
+def candidate_rows(path: Path, candidates: Sequence[str]) -> pa.Table | None:
     """The rows of some candidates, None if no trial was written."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -12,7 +12,7 @@ import numpy as np
 from runner.reports import theme
 from runner.reports.data import ModelView, RunData
 from runner.reports.html import Markup, join, table, tag
-from runner.reports.words import say
+from runner.reports.words import day, say
 
 # Rows of a study that a model was trained on.
 ALL, SOME, NONE = "all", "some", "none"
@@ -155,7 +155,7 @@ def _study_table(studies: Sequence[StudyView]) -> Markup:
         [
             study.number,
             study.channel,
-            say("studies.days", start=study.start, end=study.end, n=study.days),
+            say("studies.days", start=day(study.start), end=day(study.end), n=study.days),
             say(f"studies.scope.{study.scope}"),
             theme.amount(study.estimate),
             _interval(study),

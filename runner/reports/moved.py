@@ -9,7 +9,7 @@ from runner.refresh.changes import PARTS, PER_PERIOD
 from runner.reports import theme
 from runner.reports.data import RunData
 from runner.reports.html import Markup, bullets, join, table, tag
-from runner.reports.words import say
+from runner.reports.words import day, say
 
 
 def moved_section(run: RunData) -> Markup:
@@ -22,8 +22,8 @@ def moved_section(run: RunData) -> Markup:
         before=refresh.run,
         periods=refresh.periods,
         many=say(f"{run.frequency}.{'one' if refresh.periods == 1 else 'many'}"),
-        start=refresh.previous.start,
-        end=refresh.previous.end,
+        start=day(refresh.previous.start),
+        end=day(refresh.previous.end),
     )
     parts = [tag("h2", say("moved.title")), tag("p", lead, class_="lead")]
     if run.moved is None:

@@ -1,9 +1,15 @@
-"""The page: one self-contained HTML file, the answer first, everything from the data escaped."""
+"""The page: one self-contained HTML file, the answer first.
+
+What is said and tabled stands in it as HTML, once in each language; what is drawn and played with is made by its script
+from the numbers of ``payload``. Everything from the data is escaped or a text node, and the policy in the head of the
+page lets no script run but the one written here.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -11,64 +17,83 @@ from urllib.parse import quote
 
 from runner.reports import theme
 from runner.reports.answers import answer_sentences, has_estimate_outside
-from runner.reports.data import Bar, ModelView, PlanView, RunData, ScenarioView
+from runner.reports.data import Bar, PlanView, RunData, ScenarioView
 from runner.reports.figures.plans import change
-from runner.reports.html import Markup, bullets, data_uri, definitions, figure, join, swatch, table, tag
+from runner.reports.html import Markup, bullets, definitions, join, swatch, table, tag
 from runner.reports.lift_studies import studies_section
 from runner.reports.moved import moved_section
-from runner.reports.pictures import Pictures, model_file, plan_file
+from runner.reports.payload import as_json, payload
 from runner.reports.plan_page import asked_of, outcome_of
-from runner.reports.words import say
+from runner.reports.words import LANGUAGES, day, say, speaking, spoken
 
-# Pictures are put into the page up to this many bytes (a third more as text), so that it stays below 8 MB; the others
-# are taken from the files beside it.
-EMBEDDED_BYTES = 5_500_000
+# In the order in which they use one another.
+SCRIPTS = ("format.js", "svg.js", "search.js", "model.js", "desk.js", "page.js")
 
 
-def page_html(run: RunData, pictures: Pictures, tables: Sequence[str]) -> str:
-    """The whole page.
+def page_html(run: RunData, tables: Sequence[str], pages: Sequence[str] = ()) -> str:
+    """The whole page, which opens in the language that is spoken here.
 
     Args:
-        run: what it is about. pictures: drawn before. tables: names of the CSV files beside it.
+        run: what it is about. tables: names of the CSV files. pages: files of one-pagers, beside the page.
     """
-    embedder = _Embedder()
-    sections = {
-        "answer": _answer(run, pictures, embedder),
-        "findings": _findings(run),
-        **({"moved": moved_section(run)} if run.spec.refresh is not None else {}),
-        "search": _search(run, pictures, embedder),
-        "models": _models(run, pictures, embedder),
-        **({"studies": studies_section(run)} if run.spec.calibration is not None else {}),
-        "plans": _plans(run, pictures, embedder),
-        "provenance": _provenance(run, tables),
+    sections: dict[str, Markup] = {
+        "answer": join([_said(lambda: _answer(run)), tag("div", id="overview")]),
+        "findings": _said(lambda: _findings(run)),
+        **({"moved": _said(lambda: moved_section(run))} if run.spec.refresh is not None else {}),
+        "desk": Markup(),
+        "plans": _said(lambda: _plans(run)),
+        "search": Markup(),
+        "models": Markup(),
+        **({"studies": _said(lambda: studies_section(run))} if run.spec.calibration is not None else {}),
+        "provenance": _said(lambda: _provenance(run, tables, pages)),
     }
+    links = (tag("li", tag("a", say(f"nav.{s}"), href=f"#{s}", data_say=f"nav.{s}")) for s in sections)
     body = join(
         [
-            _head(run),
-            tag("nav", tag("ul", *(tag("li", tag("a", say(f"nav.{s}"), href=f"#{s}")) for s in sections))),
+            tag("header", _switch(), _said(lambda: _head(run)), class_="top"),
+            tag("nav", tag("ul", *links), aria_label=say("page.title", experiment=run.spec.name)),
+            tag("noscript", tag("p", say("page.noscript"), class_="missing")),
             tag("main", *(tag("section", content, id=name) for name, content in sections.items())),
-            tag("footer", say("provenance.lead")),
+            tag("footer", _said(lambda: join([say("provenance.lead")]))),
         ]
     )
-    folder = files("runner.reports.templates")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    page = Template(folder.joinpath("page.html").read_text(encoding="utf-8"))
-    title = tag("title", say("page.title", experiment=run.spec.name))
-    return page.substitute(title=title, style=style, body=body)
+    return _filled(run, body)
 
 
-class _Embedder:
-    """Puts pictures into the page until there are enough bytes in it."""
+def _filled(run: RunData, body: Markup) -> str:
+    script = "\n".join(_asset(name) for name in SCRIPTS)
+    # A scope of its own: nothing of the page's words or numbers becomes a name of the window, but for what it says.
+    script = f'(() => {{\n"use strict";\n{script}}})();\n'
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return Template(_asset("page.html")).substitute(
+        language=spoken(),
+        policy=f"script-src 'sha256-{digest}'",
+        title=tag("title", say("page.title", experiment=run.spec.name)),
+        style=_asset("page.css"),
+        body=body,
+        data=as_json(payload(run, spoken())),
+        script=script,
+    )
 
-    def __init__(self) -> None:
-        self._left = EMBEDDED_BYTES
 
-    def source(self, png: bytes, file: str = "") -> str:
-        """Where the page finds a picture: in itself, or in a file beside it."""
-        if file and len(png) > self._left:
-            return quote(file)
-        self._left -= len(png)
-        return data_uri(png)
+def _asset(name: str) -> str:
+    return files("runner.reports.templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def _said(make: Callable[[], Markup]) -> Markup:
+    """Content in every language; the one that is spoken here is shown, the script shows another."""
+    opened, parts = spoken(), []
+    for language in LANGUAGES:
+        with speaking(language):
+            hidden = {} if language == opened else {"hidden": ""}
+            parts.append(tag("div", make(), lang=language, data_language=language, **hidden))
+    return join(parts)
+
+
+def _switch() -> Markup:
+    """The choice of the language; the script fills it."""
+    label = tag("label", say("page.language"), for_="language", data_say="page.language")
+    return tag("div", label, " ", tag("select", id="language"), class_="switch")
 
 
 def _missing(key: str, **values: object) -> Markup:
@@ -84,19 +109,19 @@ def _head(run: RunData) -> Markup:
         version=manifest.get("versions", {}).get("mmm-runner", say("nothing")),
         periods=run.problem.n_window,
         many=say(f"{run.frequency}.many"),
-        start=start,
-        end=end,
+        start=day(start),
+        end=day(end),
     )
     parts = [tag("h1", say("page.title", experiment=run.spec.name)), tag("p", lead, class_="lead")]
     if manifest.get("status") == "failed":
         parts.append(tag("p", say("page.lead.unfinished"), class_="missing"))
-    return tag("header", *parts, class_="top")
+    return join(parts)
 
 
 # -------------------------------------------------------------------------------------------------------------- answer
 
 
-def _answer(run: RunData, pictures: Pictures, embedder: _Embedder) -> Markup:
+def _answer(run: RunData) -> Markup:
     parts = [tag("h2", say("answer.title")), tag("div", bullets(answer_sentences(run)), class_="answer")]
     if run.models:
         caution = [say("answer.caution"), *([say("answer.outside")] if has_estimate_outside(run) else [])]
@@ -104,10 +129,6 @@ def _answer(run: RunData, pictures: Pictures, embedder: _Embedder) -> Markup:
         parts.append(_channel_table(run))
         if not run.has_intervals:
             parts.append(_missing(run.no_interval))
-    if pictures.efficiency is not None:
-        key = "answer.overview" if run.has_intervals else "answer.overview.none"
-        caption = say(key, metric=say(run.metric), level=theme.percent(run.spec.bootstrap.level, 0))
-        parts.append(figure(embedder.source(pictures.efficiency), caption, caption))
     return join(parts)
 
 
@@ -160,14 +181,31 @@ def _range(bar: Bar | None) -> str:
 
 
 def _findings(run: RunData) -> Markup:
-    title = tag("h2", say("findings.title"))
+    title = join([tag("h2", say("findings.title")), tag("p", _health(run), class_="lead")])
     if run.findings is None:
         return join([title, _missing("findings")])
     if not run.findings:
         return join([title, tag("p", say("findings.none"))])
     order = ("problem", "warning", "info")
     found = sorted(run.findings, key=lambda f: order.index(f["status"]))
-    return join([title, tag("ul", *map(_finding, found), class_="findings")])
+    note = [] if spoken() == "en" else [tag("p", say("findings.language"), class_="note")]
+    return join([title, *note, tag("ul", *map(_finding, found), class_="findings")])
+
+
+def _health(run: RunData) -> str:
+    """What the data are."""
+    problem, (start, end) = run.problem, run.window
+    return say(
+        "findings.health",
+        periods=problem.n_window,
+        many=say(f"{run.frequency}.many"),
+        start=day(start),
+        end=day(end),
+        rows=problem.n_periods,
+        paid=problem.n_paid,
+        organic=len(problem.media) - problem.n_paid,
+        others=problem.first_media,
+    )
 
 
 def _finding(finding: Mapping[str, Any]) -> Markup:
@@ -175,151 +213,21 @@ def _finding(finding: Mapping[str, Any]) -> Markup:
     words = tag("strong", say(f"finding.{status}"))
     details = str(finding["details"]).rstrip()
     stop = "" if details.endswith((".", "!", "?")) else "."
-    told = f": {details}{stop} {finding['recommendation']}".rstrip() + " "
-    return tag("li", words, told, tag("code", finding["case"]), class_=status)
-
-
-# -------------------------------------------------------------------------------------------------------------- search
-
-
-def _search(run: RunData, pictures: Pictures, embedder: _Embedder) -> Markup:
-    kept = 0 if run.pareto is None else run.pareto.num_rows
-    counts = {"n": f"{pictures.n_candidates:,}", "trials": run.spec.search.trials, "kept": kept}
-    parts = [
-        tag("h2", say("search.title")),
-        tag("p", say("search.lead", **counts, selected=len(run.models)), class_="lead"),
-        tag("h3", say("convergence.title")),
-        *_convergence(run, pictures, embedder),
-        tag("h3", say("pareto.title")),
-    ]
-    if pictures.cloud is not None:
-        caption = say("pareto.caption", hidden=f"{pictures.n_hidden:,}")
-        parts.append(figure(embedder.source(pictures.cloud), caption, caption))
-    if run.pareto is None:
-        parts.append(_missing("pareto"))
-    parts += [tag("h3", say("clusters.title")), *_clusters(run)]
-    return join(parts)
-
-
-def _convergence(run: RunData, pictures: Pictures, embedder: _Embedder) -> list[Markup]:
-    if run.convergence is not None and run.convergence.num_rows == 0:
-        return [_missing("search")]
-    if run.convergence is None or pictures.convergence is None:
-        return [_missing("convergence")]
-    last = {row["loss"]: row for row in run.convergence.to_pylist()}
-    heads = ("loss", "verdict", "last_median", "median_wanted", "last_sd", "sd_wanted")
-    rows = []
-    for loss, row in last.items():
-        word = ("yes", "good") if row["is_converged"] else ("no", "bad")
-        verdict = tag("span", say(f"verdict.{word[0]}"), class_=word[1])
-        numbers = (row[key] for key in ("last_median", "median_threshold", "last_sd", "first_sd_mean"))
-        rows.append([say(f"loss.{loss}"), verdict, *(theme.number(value) for value in numbers)])
-    caption = say("convergence.caption")
-    return [
-        table([say(f"head.{head}") for head in heads], rows, left=2, caption=caption),
-        figure(embedder.source(pictures.convergence), caption, say("convergence.median")),
-    ]
-
-
-def _clusters(run: RunData) -> list[Markup]:
-    if run.clusters is None:
-        return [_missing("clusters")]
-    rows = [row for row in run.clusters.to_pylist() if row["is_selected"]]
-    rows.sort(key=lambda row: (row["cluster"], row["error_score"]))
-    heads = ("cluster", "winner", "size", "error_score", "distance")
-    cells = [
-        [
-            row["cluster"],
-            tag("a", row["candidate"], href=f"#model-{quote(row['candidate'])}"),
-            row["size"],
-            f"{row['error_score']:.4f}",
-            f"{row['distance']:.3f}",
-        ]
-        for row in rows
-    ]
-    return [table([say(f"head.{head}") for head in heads], cells, left=2, caption=say("clusters.lead"))]
-
-
-# -------------------------------------------------------------------------------------------------------------- models
-
-
-def _models(run: RunData, pictures: Pictures, embedder: _Embedder) -> Markup:
-    title = tag("h2", say("models.title"))
-    if not run.models:
-        return join([title, _missing("selection")])
-    metric = say(run.metric)
-    parts = [
-        title,
-        tag("p", say("models.lead", metric=metric), class_="lead"),
-        _loss_table(run),
-        _efficiency_table(run),
-    ]
-    if not run.has_intervals:
-        parts.append(_missing(run.no_interval))
-    if run.names.numbered:
-        names = ", ".join(f"#{number} = {name}" for number, name in run.names.numbered.items())
-        parts.append(tag("p", say("models.numbers", names=names), class_="note"))
-    for view in run.models:
-        file, png = model_file(view.candidate), pictures.models[view.candidate]
-        caption = [say("models.caption", candidate=view.candidate), " ", tag("a", file, href=quote(file))]
-        alt = say("models.alt", candidate=view.candidate, metric=metric)
-        shown = figure(embedder.source(png, file), alt, join(caption), wide=True)
-        heading = tag("h3", say("model.title", candidate=view.candidate))
-        parts.append(tag("article", heading, shown, id=f"model-{view.candidate}"))
-    return join(parts)
-
-
-def _loss_table(run: RunData) -> Markup:
-    names = ["nrmse_train", "nrmse_val", "nrmse_test", "rsq_train", "decomp_rssd"]
-    if any(view.losses["mape"] > 0 for view in run.models):
-        names.append("mape")
-    heads = ["model", "cluster", "error_score", *names]
-    rows = [
-        [
-            tag("a", view.candidate, href=f"#model-{quote(view.candidate)}"),
-            view.cluster,
-            f"{view.error_score:.4f}",
-            *(_loss(view, name) for name in names),
-        ]
-        for view in run.models
-    ]
-    return table([say(f"head.{head}") for head in heads], rows, caption=say("models.title"), best=0)
-
-
-def _loss(view: ModelView, name: str) -> str:
-    value = view.losses[name]
-    return f"{value:.4f}".replace("-", "−") if math.isfinite(value) else say("nothing")
-
-
-def _efficiency_table(run: RunData) -> Markup:
-    """A row a channel, a column a model: readable with many channels."""
-    heads = [say("head.channel"), *(view.candidate for view in run.models)]
-    rows = [
-        [_named(run, channel), *(_with_interval(run, view, p) for view in run.models)]
-        for p, channel in enumerate(run.problem.paid)
-    ]
-    return table(heads, rows, caption=say("overview.axis", metric=say(run.metric)))
-
-
-def _with_interval(run: RunData, view: ModelView, p: int) -> Markup:
-    bar = view.intervals.get(("sampling", run.metric, run.problem.paid[p]))
-    value = theme.number(float(view.efficiencies[p]))
-    if bar is None or not bar.is_known:
-        return join([value])
-    return join([value, " ", tag("small", f"[{_range(bar)}]")])
+    told = tag("span", f"{details}{stop} {finding['recommendation']}".rstrip(), lang="en")
+    return tag("li", words, ": ", told, " ", tag("code", finding["case"]), class_=status)
 
 
 # --------------------------------------------------------------------------------------------------------------- plans
 
 
-def _plans(run: RunData, pictures: Pictures, embedder: _Embedder) -> Markup:
+def _plans(run: RunData) -> Markup:
     title = tag("h2", say("plans.title"))
     if not run.scenarios:
         return join([title, tag("p", say("plans.none"))])
-    return join([title, *(_plan(run, view, pictures, embedder) for view in run.scenarios)])
+    return join([title, *(_plan(run, view) for view in run.scenarios)])
 
 
-def _plan(run: RunData, view: ScenarioView, pictures: Pictures, embedder: _Embedder) -> Markup:
+def _plan(run: RunData, view: ScenarioView) -> Markup:
     heading = tag("h3", say("plan.title", scenario=view.name))
     if view.shared is None:
         return tag("article", heading, _missing("plan", scenario=view.name))
@@ -330,10 +238,7 @@ def _plan(run: RunData, view: ScenarioView, pictures: Pictures, embedder: _Embed
         parts.append(_plan_table(run, view.shared))
     if view.notes:
         parts.append(bullets(view.notes))
-    file, png = plan_file(view.name), pictures.plans[view.name]
-    caption = [say("plans.caption", scenario=view.name), " ", tag("a", file, href=quote(file))]
-    shown = figure(embedder.source(png, file), say("plans.alt", scenario=view.name), join(caption), wide=True)
-    return tag("article", *parts, shown)
+    return tag("article", *parts)
 
 
 def _plan_table(run: RunData, plan: PlanView) -> Markup:
@@ -364,7 +269,7 @@ def _plan_table(run: RunData, plan: PlanView) -> Markup:
 # ---------------------------------------------------------------------------------------------------------- provenance
 
 
-def _provenance(run: RunData, tables: Sequence[str]) -> Markup:
+def _provenance(run: RunData, tables: Sequence[str], pages: Sequence[str]) -> Markup:
     manifest = run.manifest
     machine = ", ".join(f"{key} {value}" for key, value in manifest.get("machine", {}).items())
     keys = ("status", "created", "spec_digest", "data_digest", "problem_digest", "seed")
@@ -381,6 +286,11 @@ def _provenance(run: RunData, tables: Sequence[str]) -> Markup:
         tag("h3", say("provenance.tables")),
         table([say("head.file"), say("head.holds")], [_table_row(run, name) for name in tables], left=2),
     ]
+    if pages:
+        parts += [
+            tag("h3", say("provenance.pages")),
+            bullets([tag("a", name, href=quote(name)) for name in pages]),
+        ]
     return join(parts)
 
 

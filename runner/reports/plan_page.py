@@ -18,7 +18,7 @@ from runner.reports.figures.plans import (
 )
 from runner.reports.one_pager import GAP, MARGIN, ROW, WIDTH
 from runner.reports.sheet import TITLE_HEIGHT, Box, Sheet, fit
-from runner.reports.words import say
+from runner.reports.words import day, say
 
 HEAD = 1.5
 MOST_NOTES = 12
@@ -83,7 +83,7 @@ def _head(sheet: Sheet, run: RunData, view: ScenarioView, shared: PlanView) -> N
 def asked_of(run: RunData, view: ScenarioView, shared: PlanView) -> list[str]:
     """What a scenario asks for: goal, horizon, bounds, carryover, flighting."""
     many = say(f"{run.frequency}.many")
-    horizon = say("plan.horizon", start=shared.start, end=shared.end, n=shared.n_periods, many=many)
+    horizon = say("plan.horizon", start=day(shared.start), end=day(shared.end), n=shared.n_periods, many=many)
     carryover = say(f"plan.carryover.{shared.columns['carryover'][0]}")
     flighting = say(f"plan.flighting.{shared.columns['flighting'][0]}", many=many)
     return [goal_of(view, shared, run.metric), horizon, *_bounds(shared), carryover, flighting]

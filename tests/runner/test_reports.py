@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import base64
 import csv
 import hashlib
 import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -33,14 +35,13 @@ from runner.reports.answers import answer_sentences, channel_sentences, has_esti
 from runner.reports.csv_tables import cell, write_csv_tables
 from runner.reports.data import Bar, RunData, load_run
 from runner.reports.figures.media import half_life
-from runner.reports.figures.overview import convergence_figure
 from runner.reports.figures.waterfall import waterfall_steps
+from runner.reports.html import text as html_text
 from runner.reports.lift_studies import agreement_sentence
 from runner.reports.one_pager import one_pager
 from runner.reports.page import page_html
-from runner.reports.pictures import Pictures
 from runner.reports.plan_page import plan_page
-from runner.reports.words import WORDS, say
+from runner.reports.words import LANGUAGES, WORDS, say, speaking
 from runner.run_folder import RunFolder
 from runner.scenarios import solve_scenario
 from runner.search.base import run_trial
@@ -49,7 +50,7 @@ from runner.select import clusters_table, convergence_table, pareto_table, selec
 from runner.spec import decode
 from runner.studies import calibration_table, load_studies
 from runner.summary import plan_record, write_plans
-from runner.tables import read_table, table_of, write_json, write_table
+from runner.tables import read_table, write_json, write_table
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=cmd|' /C calc'!A0"
@@ -84,12 +85,12 @@ def write_data(path: Path, n_media: int, names: Mapping[int, str], n_weeks: int 
 
 
 def make_run(
-    where: Path, channels: list[str], *, refits: int = 40, clusters: int = 2, **keys: Any
+    where: Path, channels: list[str], *, refits: int = 40, clusters: int = 2, n_weeks: int = 70, **keys: Any
 ) -> RunFolder:
     """A finished run, every stage by the code that a run uses."""
     where.mkdir()
     names = {m: f"media_{m}" for m in range(len(channels) + 1)}
-    write_data(where / "data.csv", len(names), names)
+    write_data(where / "data.csv", len(names), names, n_weeks)
     tree = {
         "name": "small",
         "data": {"path": str(where / "data.csv"), "date": "date"},
@@ -191,12 +192,9 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def blank_pictures(run: RunData) -> Pictures:
-    """Stand-ins for a page whose pictures are not looked at."""
-    return Pictures(
-        models={view.candidate: b"png" for view in run.models},
-        plans={view.name: b"png" for view in run.scenarios},
-    )
+def said(html: str) -> str:
+    """A page without the numbers and words that its script draws from."""
+    return html[: html.index('<script type="application/json"')]
 
 
 def words_of(sheet: Any) -> str:
@@ -264,7 +262,7 @@ def test_the_parquet_tables_stay_as_they_were(evil: RunFolder, tmp_path: Path) -
 def test_many_long_and_foreign_names_make_a_report(twelve: RunFolder) -> None:
     page = write_report(twelve)
     text = page.read_text(encoding="utf-8")
-    assert HAN in text
+    assert HAN in said(text)
     assert "CPA" in text
     image = pixels(next((twelve.path / "report").glob("[12]_*.png")))
     assert image.shape[0] > 2000  # more rows, a longer page
@@ -277,19 +275,25 @@ def test_many_long_and_foreign_names_make_a_report(twelve: RunFolder) -> None:
 
 def test_nothing_in_the_page_is_executed_from_data(page: str) -> None:
     found = Page(page)
-    assert "script" not in {tag for tag, _ in found.elements}
+    scripts = [attrs for tag, attrs in found.elements if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "data"}, {}]
     assert not [name for _, attrs in found.elements for name in attrs if name.startswith("on")]
     assert SCRIPT not in page
     assert SCRIPT in "".join(found.words)  # the name itself is told
-    assert "default-src 'none'" in page
+    policy = next(value for value in found.values("content") if "default-src" in value)
+    own = page[page.rindex("<script>") + len("<script>") : page.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}';" in policy
 
 
 def test_the_page_needs_nothing_from_elsewhere(page: str) -> None:
     found = Page(page)
-    assert all(source.startswith("data:image/png;base64,") for source in found.values("src"))
+    assert not list(found.values("src"))
     assert not [link for link in found.values("href") if "//" in link]
     assert len(page) < 8_000_000
-    assert "http" not in page.replace("http-equiv", "")
+    # The name of SVG is an address that nobody asks.
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
 
 
 def test_links_within_the_page_arrive(page: str, evil: RunFolder) -> None:
@@ -301,10 +305,16 @@ def test_links_within_the_page_arrive(page: str, evil: RunFolder) -> None:
         assert target in ids if link.startswith("#") else (evil.path / "report" / link).resolve().is_file()
 
 
-def test_pictures_beyond_the_limit_are_linked(run: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.reports.page.EMBEDDED_BYTES", 2)
-    sources = list(Page(page_html(run, blank_pictures(run), [])).values("src"))
-    assert sources == [*(f"{view.candidate}.png" for view in run.models), "plan-same.png", "plan-dream.png"]
+def test_the_page_says_everything_in_every_language_and_opens_in_one(run: RunData) -> None:
+    with speaking("de"):
+        german = page_html(run, [])
+    assert german.startswith('<!DOCTYPE html>\n<html lang="de">')
+    parts = [attrs for _, attrs in Page(german).elements if "data-language" in attrs]
+    assert {attrs["data-language"] for attrs in parts} == set(LANGUAGES)
+    assert {attrs["data-language"] for attrs in parts if "hidden" not in attrs} == {"de"}
+    for language in LANGUAGES:
+        with speaking(language):
+            assert html_text(answer_sentences(run)[0]) in german
 
 
 def test_the_first_sentence_is_the_sum_of_the_contributions(evil: RunFolder, run: RunData) -> None:
@@ -403,7 +413,7 @@ def test_a_plan_without_its_spec_is_shown_too(evil: RunFolder, tmp_path: Path) -
     shutil.copytree(folder.path / "scenarios" / "dream", folder.path / "scenarios" / "later")
     run = load_run(folder)
     assert [view.name for view in run.scenarios] == ["same", "dream", "later"]
-    text = page_html(run, blank_pictures(run), [])
+    text = said(page_html(run, []))
     assert say("plan.goal.other.target_efficiency") in text
     assert "no spends within the bounds" in text
 
@@ -413,7 +423,7 @@ def test_a_plan_without_its_spec_is_shown_too(evil: RunFolder, tmp_path: Path) -
 
 def test_without_intervals_a_sentence_stands_in_their_place(evil: RunFolder, tmp_path: Path) -> None:
     run = load_run(copy_without(evil, tmp_path, "intervals.parquet", "response_curves.parquet"))
-    assert say("missing.intervals") in page_html(run, blank_pictures(run), [])
+    assert say("missing.intervals") in said(page_html(run, []))
     with theme.drawing():
         drawn = words_of(one_pager(run, run.models[0]))
     assert say("missing.reason.intervals") in drawn
@@ -425,8 +435,8 @@ def test_a_run_that_stopped_early_has_a_page_that_says_so(evil: RunFolder, tmp_p
     folder = copy_without(
         evil, tmp_path, "*.parquet", "candidates", "scenarios", "report", "tables", "[fst]*.json"
     )
-    text = write_report(folder).read_text(encoding="utf-8")
-    for key in ("selection", "convergence", "pareto", "clusters", "findings", "timings"):
+    text = said(write_report(folder).read_text(encoding="utf-8"))
+    for key in ("selection", "findings", "timings"):
         assert say(f"missing.{key}") in text
     assert say("missing.plan", scenario="same") in text
     assert not (folder.path / "tables").exists()
@@ -435,7 +445,7 @@ def test_a_run_that_stopped_early_has_a_page_that_says_so(evil: RunFolder, tmp_p
 def test_a_run_without_plans_refits_and_organic_media(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "plain", ["only"], refits=0, clusters=1, organic=[], scenarios=[])
     run = load_run(folder)
-    text = page_html(run, blank_pictures(run), [])
+    text = said(page_html(run, []))
     assert say("missing.refits") in text
     assert say("plans.none") in text
     assert channel_sentences(run)[0].startswith("only has a ROAS of ")
@@ -476,8 +486,8 @@ def with_calibration(run: RunData, **columns: list[object]) -> RunData:
 
 def test_lift_studies_stand_beside_what_models_predict(calibrated: RunFolder) -> None:
     run = load_run(calibrated)
-    html = page_html(run, blank_pictures(run), [])
-    section = html[html.index('<section id="studies"') : html.index('<section id="plans"')]
+    html = page_html(run, [])
+    section = html[html.index('<section id="studies"') : html.index('<section id="provenance"')]
     assert SCRIPT not in html
     words = " ".join(" ".join(Page(section).words).split())
     assert 'href="#studies"' in html
@@ -515,9 +525,9 @@ def test_whether_the_studies_agree_is_one_sentence(calibrated: RunFolder) -> Non
 
 def test_a_calibrated_run_that_stopped_early_says_so(calibrated: RunFolder, tmp_path: Path) -> None:
     run = load_run(copy_without(calibrated, tmp_path, "calibration.parquet"))
-    html = page_html(run, blank_pictures(run), [])
-    assert say("missing.calibration") in html
-    assert "table.calibration" not in html
+    html = page_html(run, [])
+    assert say("missing.calibration") in said(html)
+    assert say("table.calibration") not in said(html)
 
 
 def test_a_run_without_studies_has_no_section_of_them(page: str) -> None:
@@ -594,13 +604,6 @@ def test_a_one_pager_tells_names_as_they_are(run: RunData) -> None:
     assert FORMULA in drawn
 
 
-def test_a_search_too_short_to_judge_is_drawn_all_the_same() -> None:
-    nothing = {"sd": math.nan, "median_threshold": math.nan, "is_converged": False}
-    row = {"loss": "nrmse", "first_iteration": 1, "last_iteration": 1, "median": 0.5, **nothing}
-    with theme.drawing():
-        assert say("convergence.threshold") not in words_of(convergence_figure(table_of([row])))
-
-
 def test_half_life_of_one_half_is_one_period() -> None:
     assert half_life(0.5) == 1
     assert half_life(0.25) == 0.5
@@ -661,10 +664,23 @@ def test_drawing_leaves_the_settings_of_the_process_alone() -> None:
     assert dict(mpl.rcParams) == before
 
 
-def test_every_word_is_used_and_every_used_word_exists() -> None:
-    """Keys are literals, or begin with one: say("loss.nrmse"), say(f"loss.{name}")."""
+def script_words() -> tuple[set[str], set[str]]:
+    """Keys that the page's script says, and beginnings of keys; a ternary inside say() has both of its words."""
     whole: set[str] = set()
     begun: set[str] = set()
+    for path in Path(reports.__file__).parent.joinpath("templates").glob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        whole |= set(re.findall(r'"([a-z_]+(?:\.[a-z_]+)+)"', text))
+        begun |= {f"{key}." for key in re.findall(r"say\(`([a-z_.]+)\.\$\{", text)}
+        begun |= {f"{key}." for key in re.findall(r"say\(`([a-z_.]+)\.[a-z]*\$\{", text)}
+        for key in re.findall(r'say\("([^"]+)"', text):
+            assert key in WORDS
+    return whole, begun
+
+
+def test_every_word_is_used_and_every_used_word_exists() -> None:
+    """Keys are literals, or begin with one: say("loss.nrmse"), say(f"loss.{name}")."""
+    whole, begun = script_words()
     for path in Path(reports.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
