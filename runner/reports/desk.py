@@ -128,12 +128,11 @@ class Desk:
             UserError: a channel is missing, unknown, negative or not a number.
         """
         x = self._checked(spends)
-        n = len(self.responses)
-        response = (
-            sum(np.array([r.response(s) for r, s in zip(own, x, strict=True)]) for own in self.responses) / n
+        response = self._mean(
+            [[r.response(s) for r, s in zip(own, x, strict=True)] for own in self.responses]
         )
-        marginal = (
-            sum(np.array([r.marginal(s) for r, s in zip(own, x, strict=True)]) for own in self.responses) / n
+        marginal = self._mean(
+            [[r.marginal(s) for r, s in zip(own, x, strict=True)] for own in self.responses]
         )
         total = self._band(float(response.sum()), self._drawn(x).sum(axis=1))
         before = float(self._today_response.sum())
@@ -166,7 +165,10 @@ class Desk:
 
     @cached_property
     def _today_response(self) -> FloatArray:
-        rows = [[r.response(r.initial_spend) for r in own] for own in self.responses]
+        return self._mean([[r.response(r.initial_spend) for r in own] for own in self.responses])
+
+    @staticmethod
+    def _mean(rows: list[list[FloatArray]]) -> FloatArray:
         mean: FloatArray = np.array(rows).sum(axis=0) / len(rows)
         return mean
 

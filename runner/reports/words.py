@@ -46,7 +46,7 @@ class Format:
 
     def localised(self, digits: str) -> str:
         """A number as Python writes it, 1,234.5, as this language writes it."""
-        return digits.translate(str.maketrans({",": self.group, ".": self.decimal}))
+        return digits.translate({ord(","): self.group, ord("."): self.decimal})
 
     def day(self, iso: str) -> str:
         """An ISO date; what is none stays as it is."""

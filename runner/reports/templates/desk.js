@@ -357,7 +357,7 @@ function verdict(answer) {
 
 function drawDesk(host, answer) {
   const row = P > 16 ? 18 : 24;
-  const c = chart(host, say("desk.chart"), P * row + 40, { right: 62, bottom: 36 });
+  const c = chart(host, say("desk.chart"), P * row + 40, { right: 84, bottom: 36 });
   const room = nameRoom(c.width);
   c.x0 = room + 12;
   const x = scale(0, largest([...answer.response, ...answer.before, ...answer.upper], 1e-9), c.x0, c.x1);
@@ -383,7 +383,7 @@ function refresh() {
   const most = root.querySelector("#desk-total-slider"), field = root.querySelector("#desk-total");
   most.value = answer.total_spend;
   most.setAttribute("aria-valuetext", amount(answer.total_spend));
-  if (document.activeElement !== field || Number(field.value) !== answer.total_spend) field.value = digits(answer.total_spend);
+  field.value = digits(answer.total_spend);
   root.querySelector(".desk-total .desk-change").textContent = signedPercent(answer.total_spend / sum(answer.today) - 1);
   root.querySelector(".desk-outcome").replaceChildren(...outcome(answer));
   root.querySelector(".desk-note").textContent = [state.note, verdict(answer)].filter(Boolean).join(" ");
@@ -393,7 +393,8 @@ function refresh() {
   root.querySelector("#desk-csv").value = csv(answer);
 }
 
-const digits = (value) => String(Number(value.toPrecision(12)));
+// What a field shows; the state keeps every digit.
+const digits = (value) => String(Number(value >= 1000 ? value.toFixed(2) : value.toPrecision(6)));
 
 function refreshRow(root, p) {
   const row = root.querySelector(`[data-channel="${p}"]`), slide = row.querySelector("[type=range]"), field = row.querySelector("[type=number]");
@@ -448,7 +449,7 @@ function exporting() {
 
 function honesty() {
   const drawn = DESK.models[0].draws.length / P;
-  const some = drawn ? [say(DESK.models.length > 1 ? "desk.contains" : "desk.contains.one", { level: percent(RUN.level, 0), n: count(drawn) })] : [say(`missing.${RUN.no_interval}`)];
+  const some = drawn ? [say(DESK.models.length > 1 ? "desk.contains" : "desk.contains.one", { level: percent(RUN.level, 0), n: count(drawn) }), say("answer.outside")] : [say(`missing.${RUN.no_interval}`)];
   return el("div", { class: "honest" }, el("h3", {}, say("desk.honest")), el("ul", {}, [...some, say("desk.lacks"), say("desk.high"), say("desk.beyond")].map((t) => el("li", {}, t))));
 }
 
@@ -456,7 +457,7 @@ function deskView() {
   if (!DESK) return [el("h2", {}, say("desk.title")), missing(say("missing.selection"))];
   later.push(refresh);
   return [el("h2", {}, say("desk.title")), el("p", { class: "lead" }, say("desk.lead")), choices(), presets(),
-    el("div", { class: "desk-outcome", "aria-live": "polite" }), el("p", { class: "desk-note", role: "status" }),
+    el("div", { class: "desk-top" }, el("div", { class: "desk-outcome", "aria-live": "polite" }), el("p", { class: "desk-note", role: "status" })),
     el("div", { class: "desk-rows" }, totalRow(), CHANNELS.map(channelRow)),
     el("figure", { class: "panel wide" }, el("figcaption", {}, el("h4", {}, say("desk.chart")), el("p", {}, say("desk.chart.subtitle"))), el("div", { class: "desk-chart plot" })),
     exporting(), honesty()];

@@ -128,7 +128,10 @@ function rowName(c, y, name, room) {
   const letters = Array.from(name);
   const wide = letters.filter((l) => l.codePointAt(0) > 0x2e7f).length;
   const fits = Math.max(3, most - Math.ceil(wide * 0.9));
-  const shown = letters.length > fits ? letters.slice(0, fits - 1).join("") + "…" : name;
+  // Beginning and end: names of one family often differ in their last letters.
+  const tail = Math.floor((fits - 1) / 3);
+  const cut = () => `${letters.slice(0, fits - 1 - tail).join("")}…${tail ? letters.slice(-tail).join("") : ""}`;
+  const shown = letters.length > fits ? cut() : name;
   const node = add(c, "text", { x: c.x0 - 8, y: y + 4, class: "row", "text-anchor": "end" }, shown);
   if (shown !== name) node.append(mark("title", {}, name));
 }
