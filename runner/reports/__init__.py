@@ -4,7 +4,8 @@ data       the run as the report needs it; what is not there stays away
 theme      colours, names, numbers        words   every word, in every language
 sheet      a page in inches               figures one panel each
 one_pager  a model                        plan_page  a plan
-answers    the sentences at the top       page    the HTML
+answers    the sentences at the top       tiles   the numbers above them
+page       the HTML
 desk       what any spends would bring    payload the numbers that the page's script draws and computes from
 """
 

@@ -10,6 +10,7 @@ import numpy as np
 from runner.reports import theme
 from runner.reports.data import Bar, ModelView, RunData, ScenarioView, paid_contribution
 from runner.reports.lift_studies import agreement_sentence
+from runner.reports.plan_page import outcome_of
 from runner.reports.words import day, say
 
 # A change of spend below this part is not worth a word.
@@ -182,12 +183,7 @@ def plan_sentence(run: RunData, view: ScenarioView) -> str:
     if shared is None:
         return say("missing.plan", scenario=name)
     if not shared.is_answer:
-        message = view.message or say(
-            "plan.infeasible",
-            low=theme.amount(shared.total("lower_spend")),
-            high=theme.amount(shared.total("upper_spend")),
-        )
-        return say("answer.plan.none", scenario=name, message=theme.printable(message))
+        return say("answer.plan.none", scenario=name, message=outcome_of(view, shared))
     seen = [lift for lift in view.seen.values() if math.isfinite(lift)]
     views = ""
     if len(seen) > 1:

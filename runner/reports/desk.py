@@ -31,7 +31,7 @@ from runner.seeds import Branch, seed_at
 from runner.spec import ExperimentSpec
 
 # The page carries so many bytes of draws at most; with many models and channels it takes the first draws of each.
-DRAWN_BYTES = 2_000_000
+DRAWN_BYTES = 1_500_000
 # Relative to the total asked for: what is left over is rounding.
 ROUNDING = 1e-12
 

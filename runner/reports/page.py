@@ -24,6 +24,7 @@ from runner.reports.lift_studies import studies_section
 from runner.reports.moved import moved_section
 from runner.reports.payload import as_json, payload
 from runner.reports.plan_page import asked_of, outcome_of
+from runner.reports.tiles import tiles
 from runner.reports.words import LANGUAGES, day, say, speaking, spoken
 
 # In the order in which they use one another.
@@ -105,7 +106,7 @@ def _head(run: RunData) -> Markup:
     lead = say(
         "page.lead",
         run=run.folder.run_id,
-        created=manifest.get("created", say("nothing")),
+        created=_moment(str(manifest.get("created", say("nothing")))),
         version=manifest.get("versions", {}).get("mmm-runner", say("nothing")),
         periods=run.problem.n_window,
         many=say(f"{run.frequency}.many"),
@@ -118,11 +119,19 @@ def _head(run: RunData) -> Markup:
     return join(parts)
 
 
+def _moment(created: str) -> str:
+    """2024-03-09T14:54:03+00:00 as a day and a time."""
+    date, _, time = created.partition("T")
+    return f"{day(date)} {time[:5]} UTC" if time.endswith("+00:00") else created
+
+
 # -------------------------------------------------------------------------------------------------------------- answer
 
 
 def _answer(run: RunData) -> Markup:
-    parts = [tag("h2", say("answer.title")), tag("div", bullets(answer_sentences(run)), class_="answer")]
+    glance = [tiles(run)] if run.models else []
+    said = tag("div", bullets(answer_sentences(run)), class_="answer")
+    parts = [tag("h2", say("answer.title")), *glance, said]
     if run.models:
         caution = [say("answer.caution"), *([say("answer.outside")] if has_estimate_outside(run) else [])]
         parts.append(tag("p", " ".join(caution), class_="note"))

@@ -25,8 +25,12 @@ from runner.reports.words import catalogue
 
 # Candidates that the cloud shows at most; of more, every so-manieth.
 MOST_POINTS = 8_000
-# Points of a series over time at most: more periods are added up.
+# Points of a series over time at most, and bytes of all of them: more periods are added up.
 MOST_PERIODS = 400
+MOST_SERIES = 1_500_000
+# Weibull weights of so many bytes together are cut where they fade, and travel in single precision.
+MOST_WEIGHTS = 1_500_000
+FADED = 1e-12
 CLOUD_QUANTILE = 0.9
 ROLE_COLOURS = {Role.BASELINE: theme.BASELINE, Role.CONTEXT: theme.CONTEXT}
 LOSSES = (
@@ -73,7 +77,8 @@ def as_json(content: Mapping[str, Any]) -> str:
 
 def packed(values: NDArray[Any] | Sequence[float], kind: str = "<f4") -> dict[str, str]:
     """An array as base64 of its bytes, row after row; its shape is the reader's to know."""
-    content = np.ascontiguousarray(values, dtype=kind).tobytes()
+    with np.errstate(over="ignore"):  # beyond single precision is beyond any picture: infinite
+        content = np.ascontiguousarray(values, dtype=kind).tobytes()
     return {"kind": kind[1:], "bytes": base64.b64encode(content).decode("ascii")}
 
 
@@ -143,10 +148,11 @@ def _time(run: RunData) -> dict[str, Any]:
 
 def _bin(run: RunData) -> int:
     """Periods that one point of a stacked series stands for: weeks where there are many days."""
-    n = run.problem.n_window
-    if n <= MOST_PERIODS:
+    n, rows = run.problem.n_window, (1 + len(run.problem.columns)) * max(len(run.models), 1)
+    most = min(MOST_PERIODS, max(50, MOST_SERIES // (4 * rows)))
+    if n <= most:
         return 1
-    return max(7 if run.frequency == "daily" else 1, -(-n // MOST_PERIODS))
+    return max(7 if run.frequency == "daily" else 1, -(-n // most))
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -311,7 +317,6 @@ def _desk(run: RunData) -> dict[str, Any] | None:
     return {
         "n_periods": problem.n_periods,
         "exposure": packed(exposure, "<f8"),
-        "spent": packed(problem.spend, "<f8"),
         "rate": packed(rate, "<f8"),
         "grounds": [_ground(run, ground) for ground in grounds],
         "models": [_desk_model(run, view, grounds) for view in run.models],
@@ -346,6 +351,7 @@ def _ground(run: RunData, ground: Ground) -> dict[str, Any]:
         "last": str(run.problem.dates[ground.horizon.stop - 1]),
         "carryover": str(ground.carryover),
         "flighting": str(ground.flighting),
+        "spent": packed(run.problem.spend[:, ground.horizon.rows].sum(axis=1), "<f8"),
         "initial": packed(initial, "<f8"),
         "reference": packed(reference, "<f8"),
     }
@@ -360,16 +366,18 @@ def _desk_model(run: RunData, view: ModelView, grounds: Sequence[Ground]) -> dic
     if run.problem.adstock is Adstock.GEOMETRIC:
         told["theta"] = packed([curve.adstock_parameters[0] for curve in curves], "<f8")
     else:
-        told["weights"] = [packed(_weights(run.problem, curve), "<f8") for curve in curves]
+        is_large = 8 * run.problem.n_periods * len(curves) * len(run.models) > MOST_WEIGHTS
+        told["weights"] = [_weights(run.problem, curve, is_large) for curve in curves]
     if any(ground.carryover is Carryover.HISTORICAL for ground in grounds):
         told["carried"] = packed(mean_carryover(run.problem, view.model)[: run.problem.n_paid], "<f8")
     return told
 
 
-def _weights(problem: ModelProblem, curve: ChannelCurve) -> FloatArray:
-    """The weights of an adstock up to the last that is not 0."""
+def _weights(problem: ModelProblem, curve: ChannelCurve, is_large: bool) -> dict[str, str]:
+    """The weights of an adstock up to the last that counts."""
     weights = adstock.weights(curve.adstock, curve.adstock_parameters, problem.n_periods)
-    return weights[: int(np.flatnonzero(weights).max(initial=0)) + 1]
+    counts = weights > (FADED * weights.sum() if is_large else 0.0)
+    return packed(weights[: int(np.flatnonzero(counts).max(initial=0)) + 1], "<f4" if is_large else "<f8")
 
 
 def draws_of(run: RunData, view: ModelView) -> FloatArray:

@@ -18,7 +18,7 @@ from runner.reports.figures.plans import (
 )
 from runner.reports.one_pager import GAP, MARGIN, ROW, WIDTH
 from runner.reports.sheet import TITLE_HEIGHT, Box, Sheet, fit
-from runner.reports.words import day, say
+from runner.reports.words import DEFAULT, day, say, spoken
 
 HEAD = 1.5
 MOST_NOTES = 12
@@ -119,8 +119,8 @@ def _bounds(shared: PlanView) -> Sequence[str]:
 
 
 def outcome_of(view: ScenarioView, shared: PlanView) -> str:
-    """The sentence on how the plan ended: the allocator's own, or what its table says."""
-    if view.message:
+    """The sentence on how the plan ended: the allocator's own, which is English, or what its table says."""
+    if view.message and spoken() == DEFAULT:
         return theme.printable(view.message)
     if shared.status == "infeasible":
         low, high = (theme.amount(shared.total(f"{end}_spend")) for end in ("lower", "upper"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -182,6 +182,10 @@ def is_drawable(text: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------------- numbers
+
+
+# Any of the functions below.
+Writer = Callable[[float], str]
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -98,8 +98,12 @@ def spoken_format() -> Format:
 
 
 def say(key: str, **values: object) -> str:
-    """The words of a key, filled in."""
-    return WORDS[key][_SPOKEN.get()].format(**values)
+    """The words of a key, filled in; a sentence that ends in an abbreviation, 3 Mio., has one full stop."""
+    text = WORDS[key][_SPOKEN.get()].format(**values)
+    for _, unit in spoken_format().units:
+        if unit.endswith("."):
+            text = text.replace(f"{unit}.", unit)
+    return text
 
 
 def day(date: object) -> str:

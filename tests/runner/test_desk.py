@@ -141,7 +141,7 @@ def test_draws_are_the_runs_own_and_no_more_than_the_page_can_carry(run: RunData
     assert all_of_them.shape == (run.spec.bootstrap.refits, run.problem.n_paid)
     np.testing.assert_array_equal(desk_draws(run.spec, run.problem, view.model, place, 7), all_of_them[:7])
     assert draws_carried(1000, 5, 40) == 1000
-    assert draws_carried(1000, 60, 40) * 4 * 60 * 40 <= 2_000_000
+    assert draws_carried(1000, 60, 40) * 4 * 60 * 40 <= 1_500_000
 
 
 # ------------------------------------------------------------------------------------------------------ laying a total

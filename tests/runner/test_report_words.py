@@ -46,6 +46,12 @@ def test_a_language_is_spoken_within_and_no_longer() -> None:
     assert say("answer.title") == "The answer"
 
 
+def test_a_sentence_that_ends_in_an_abbreviation_has_one_full_stop() -> None:
+    with speaking("de"):
+        assert say("answer.plan.none", scenario="a", message=theme.number(2.5e6)).endswith("Mio.")
+        assert not say("answer.plan.none", scenario="a", message=theme.number(2.5e6)).endswith("..")
+
+
 def test_an_unknown_language_is_a_sentence() -> None:
     with pytest.raises(UserError, match=r"'fr'; it speaks en, de, es, zh"), speaking("fr"):
         pass

@@ -33,10 +33,10 @@ function adstocked(model, p, exposure) {
 
 // Exposure that spend does not move, and exposure per unit of spend over the horizon.
 function flighted(ground, p) {
-  const T = DESK.n_periods, exposure = DESK.exposure.subarray(p * T, (p + 1) * T), spend = DESK.spent.subarray(p * T, (p + 1) * T);
+  const T = DESK.n_periods, exposure = DESK.exposure.subarray(p * T, (p + 1) * T), spent = ground.spent[p];
   const fixed = Float64Array.from(exposure), per = new Float64Array(T), n = ground.stop - ground.start;
-  let spent = 0, exposed = 0;
-  for (let t = ground.start; t < ground.stop; t++) { spent += spend[t]; exposed += exposure[t]; }
+  let exposed = 0;
+  for (let t = ground.start; t < ground.stop; t++) exposed += exposure[t];
   for (let t = ground.start; t < ground.stop; t++) {
     if (spent === 0) per[t] = DESK.rate[p] / n;
     else {
@@ -166,8 +166,8 @@ function spread(wanted, spends, lower, upper, locked, weights) {
 // ----------------------------------------------------------------------------------------------------------------- state
 
 function unpackDesk() {
-  for (const name of ["exposure", "spent", "rate"]) DESK[name] = unpack(DESK[name]);
-  for (const ground of DESK.grounds) for (const name of ["initial", "reference"]) ground[name] = unpack(ground[name]);
+  for (const name of ["exposure", "rate"]) DESK[name] = unpack(DESK[name]);
+  for (const ground of DESK.grounds) for (const name of ["spent", "initial", "reference"]) ground[name] = unpack(ground[name]);
   for (const model of DESK.models) {
     for (const name of ["coef", "alpha", "inflexion", "draws", "theta", "carried"]) if (model[name]) model[name] = unpack(model[name]);
     if (model.weights) model.weights = model.weights.map(unpack);

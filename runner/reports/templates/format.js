@@ -3,9 +3,14 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const RUN = DATA.run;
 let language = DATA.language;
 
-const say = (key, values = {}) =>
-  DATA.words[key][language].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 const format = () => DATA.formats[language];
+
+// A sentence that ends in an abbreviation, 3 Mio., has one full stop.
+function say(key, values = {}) {
+  let text = DATA.words[key][language].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  for (const [, unit] of format().units) if (unit.endsWith(".")) text = text.replaceAll(`${unit}.`, unit);
+  return text;
+}
 
 const real = (value) => (value === null ? NaN : value === "inf" ? Infinity : value === "-inf" ? -Infinity : value);
 const reals = (values) => values.map(real);

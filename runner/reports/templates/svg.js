@@ -167,6 +167,7 @@ function tells(node, lines) {
 
 // A layer over a chart along an axis of n places: a hairline and a tooltip, also by the arrow keys.
 function reader(c, n, x, lines, label) {
+  c.frame.setAttribute("role", "group");
   const hair = add(c, "line", { y1: c.y1, y2: c.y0, class: "hair", visibility: "hidden" });
   const layer = add(c, "rect", {
     x: c.x0, y: c.y1, width: Math.max(1, c.x1 - c.x0), height: Math.max(1, c.y0 - c.y1), class: "layer",
