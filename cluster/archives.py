@@ -54,10 +54,11 @@ def _checked(file: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, tuple[str, ..
     entries = [entry for entry in file.infolist() if not entry.is_dir()]
     if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > LARGEST_UNPACKED:
         raise BadArchive(f"more than {MOST_FILES} files or {LARGEST_UNPACKED >> 30} GiB")
-    return [(entry, _parts(entry.filename)) for entry in entries]
+    return [(entry, check_entry(entry.filename)) for entry in entries]
 
 
-def _parts(name: str) -> tuple[str, ...]:
+def check_entry(name: str) -> tuple[str, ...]:
+    """The parts of a name below a folder; BadArchive when it would lead out of it."""
     parts = PurePosixPath(name).parts
     bad = not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name or "\0" in name
     if bad or any(len(part.encode()) > 255 for part in parts):

@@ -25,9 +25,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -35,7 +34,9 @@ from urllib.parse import urlencode, urlsplit
 from cluster.archives import pack, place, unpack
 from cluster.base import BackendError, BackendUnavailable
 from cluster.ray_session import environment, reread_environment
+from cluster.stores import below, check_store, copy_in, copy_out
 from cluster.tokens import check_token_file, token_file
+from cluster.trust import is_loopback_host
 
 # Words of a command that become, on the cluster, the folder to write to and the Python of its installation.
 OUTPUT, PYTHON = "{output}", "{python}"
@@ -106,10 +107,7 @@ def job_id(name: str) -> str:
 
 def is_loopback(address: str) -> bool:
     """Whether an address can only be reached from this machine."""
-    host = urlsplit(address).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
+    return is_loopback_host(urlsplit(address).hostname or "")
 
 
 class JobClient:
@@ -149,8 +147,10 @@ class JobClient:
         """Send the files and start the command; returns the job's id.
 
         Raises:
-            JobError: the files are missing or too large.
+            JobError: the files are missing or too large. BadStore: the output's URI is none.
         """
+        if job.output is not None:
+            check_store(job.output)
         with tempfile.TemporaryDirectory(prefix="job-") as folder:
             package = Path(folder)
             _stage(job.files, package)
@@ -208,14 +208,20 @@ class JobClient:
         # Beside the target, so that the last step is a rename.
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
             unpacked = Path(scratch) / "unpacked"
-            if uri := (info.metadata or {}).get("output"):
-                _copy_in(f"{uri.rstrip('/')}/{job}", unpacked)
-                found = sorted(unpacked.iterdir())
-            else:
+            uri = (info.metadata or {}).get("output")
+            if not (uri and self._copy_home(below(uri, job), unpacked)):
                 archive = Path(scratch) / _kept_name(job)
-                self._download(job, info, archive)
-                found = unpack(archive, unpacked)
-            return [place(path, folder) for path in found]
+                self._download(job, info, archive, uri)
+                unpack(archive, unpacked)
+            return [place(path, folder) for path in sorted(unpacked.iterdir())]
+
+    def _copy_home(self, uri: str, folder: Path) -> bool:
+        """False when nothing is there: a job that could not write there left its output with the cluster."""
+        try:
+            copy_in(uri, folder)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _info(self, job: str) -> Any:
         check_job_id(job)
@@ -227,13 +233,14 @@ class JobClient:
                     raise
                 raise JobError(f"{self.address} knows no job {job}; mmm status lists all") from error
 
-    def _download(self, job: str, info: Any, archive: Path) -> None:
+    def _download(self, job: str, info: Any, archive: Path, uri: str | None) -> None:
         where = {"node_id": info.driver_node_id, "filename": _kept_name(job), "lines": -1}
         with _plain_errors(self.address):
             answer = self._request(f"/api/v0/logs/file?{urlencode(where)}", stream=True)
             if answer.status_code != 200:
+                also = f", nor is it at {uri}" if uri else ""
                 raise JobError(
-                    f"the cluster keeps no output of job {job}: it wrote none, or the node that it ran on is gone"
+                    f"the cluster keeps no output of job {job}{also}: it wrote none, or the node that it ran on is gone"
                 )
             with answer, archive.open("wb") as file:
                 for chunk in answer.iter_content(_CHUNK):
@@ -334,10 +341,8 @@ def run(output: str, command: Sequence[str]) -> int:
         words = [{OUTPUT: folder, PYTHON: sys.executable}.get(word, word) for word in command]
         status = subprocess.run(words, check=False).returncode
         job, logs = _identity()
-        if output:
-            _copy_out(Path(folder), f"{output.rstrip('/')}/{job}")
-        elif any(Path(folder).iterdir()):
-            pack(Path(folder), logs / _kept_name(job))
+        if any(Path(folder).iterdir()) and not _keep(Path(folder), output, job, logs):
+            status = status or 1
     return status if status >= 0 else 128 - status
 
 
@@ -355,23 +360,19 @@ def _identity() -> tuple[str, Path]:
     return check_job_id(job), logs
 
 
-def _copy_out(folder: Path, uri: str) -> None:
-    from pyarrow import fs
-
-    filesystem, path = fs.FileSystem.from_uri(uri)
-    filesystem.create_dir(path)
-    fs.copy_files(str(folder), path, destination_filesystem=filesystem)
-
-
-def _copy_in(uri: str, folder: Path) -> None:
-    from pyarrow import ArrowInvalid, fs
-
-    folder.mkdir()
-    try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-        fs.copy_files(path, str(folder), source_filesystem=filesystem)
-    except (OSError, ArrowInvalid) as error:
-        raise JobError(f"{uri}: the output of the job cannot be read from here ({error})") from error
+def _keep(folder: Path, output: str, job: str, logs: Path) -> bool:
+    """Copy a folder to where the job was told to, or keep it with the logs; False when the former does not work."""
+    if output:
+        try:
+            copy_out(folder, below(output, job))
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, hours of work are not thrown away for it
+            sys.stderr.write(
+                f"{output}: cannot be written ({error}); kept by the cluster for mmm fetch {job}\n"
+            )
+        else:
+            return True
+    pack(folder, logs / _kept_name(job))
+    return not output
 
 
 if __name__ == "__main__":

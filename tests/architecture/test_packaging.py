@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 OURS = {"mmm_core", "cluster", "runner"}
 DISTRIBUTION = {
     "PIL": "pillow",
+    "grpc": "grpcio",
     "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

@@ -191,6 +191,14 @@ def test_output_is_fetched_from_a_uri(serve: Serve, tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "run-1" / "manifest.json").read_text() == "{}"
 
 
+def test_output_that_could_not_be_written_to_its_uri_is_fetched_from_the_cluster(
+    serve: Serve, tmp_path: Path
+) -> None:
+    info = {**INFO, "metadata": {"output": (tmp_path / "absent").as_uri()}}
+    client = JobClient(serve(**{"/api/jobs/a-1": info, "/api/v0/logs/file": archived(tmp_path)}))
+    assert client.fetch("a-1", tmp_path / "runs") == [tmp_path / "runs" / "run-1"]
+
+
 def test_output_that_is_not_there_is_told(serve: Serve, tmp_path: Path) -> None:
     running = JobClient(serve(**{"/api/jobs/a-1": {**INFO, "status": "RUNNING"}}))
     with pytest.raises(JobError, match="job a-1 has not ended"):
@@ -198,7 +206,8 @@ def test_output_that_is_not_there_is_told(serve: Serve, tmp_path: Path) -> None:
     gone = JobClient(serve(**{"/api/jobs/a-1": INFO, "/api/v0/logs/file": 500}))
     with pytest.raises(JobError, match="keeps no output of job a-1"):
         gone.fetch("a-1", tmp_path)
-    elsewhere = {**INFO, "metadata": {"output": (tmp_path / "absent").as_uri()}}
-    with pytest.raises(JobError, match="cannot be read from here"):
+    uri = (tmp_path / "absent").as_uri()
+    elsewhere = {**INFO, "metadata": {"output": uri}}
+    with pytest.raises(JobError, match=f"keeps no output of job a-1, nor is it at {uri}"):
         JobClient(serve(**{"/api/jobs/a-1": elsewhere})).fetch("a-1", tmp_path)
     assert list(tmp_path.iterdir()) == []
