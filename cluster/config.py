@@ -38,6 +38,7 @@ class ClusterConfig:
             autoscaler adds hosts of a fitting size; None = 400 MiB in a joined cluster, nothing in a local Ray.
         buffered_blocks: blocks an item may be ahead of its reader in a stream.
         modules: folders of Python packages to send to the workers of a joined cluster that lacks them.
+        allow_open: join also a cluster elsewhere that asks nobody for a token.
         temp_dir: folder for the logs of a local Ray, kept after close; None = a private one, removed on close. Keep
             it short, Ray puts sockets below it.
     """
@@ -54,6 +55,7 @@ class ClusterConfig:
     worker_memory_bytes: int | None = None
     buffered_blocks: int = 16
     modules: tuple[str, ...] = ()
+    allow_open: bool = False
     temp_dir: str | None = None
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ from typing import Any
 from cluster.base import BackendError, BackendUnavailable
 from cluster.config import ClusterConfig, usable_cpus
 from cluster.tokens import check_token_file, token_file
+from cluster.trust import check_trust
 
 # A worker is one item's; BLAS and OpenMP with threads of their own would fight over the cores, and sum in another
 # order on another machine.
@@ -185,6 +186,8 @@ class Session:
         if address == "auto":
             address = os.environ.get("RAY_ADDRESS", address)
         _probe(address)
+        if not self._config.allow_open:
+            check_trust(address)
         check_token_file(token_file())
         stack.callback(reread_environment)
         stack.enter_context(environment(_unset(DRIVER_VARIABLES)))

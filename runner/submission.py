@@ -10,6 +10,7 @@ import yaml
 
 from cluster.base import BackendError
 from cluster.jobs import OUTPUT, PYTHON, Job, JobClient
+from cluster.trust import INSECURE
 from mmm_core.errors import UserError
 from runner.spec import ExperimentSpec
 from runner.spec.experiment import file_entries
@@ -35,7 +36,7 @@ def connect(address: str, *, insecure: bool = False) -> JobClient:
         return JobClient(address, allow_open=insecure)
 
 
-def job_of(spec: ExperimentSpec, folder: Path, *, output: str | None = None) -> Job:
+def job_of(spec: ExperimentSpec, folder: Path, *, output: str | None = None, insecure: bool = False) -> Job:
     """The job that runs a spec, with the files it needs and no others.
 
     Tracking travels only to a store that the cluster can reach; a file beside the runs is filled by ``mmm track`` once
@@ -43,7 +44,7 @@ def job_of(spec: ExperimentSpec, folder: Path, *, output: str | None = None) -> 
 
     Args:
         spec: as decoded, its paths absolute. folder: an empty one, for the spec that travels; needed until the job is
-            submitted. output: URI for the run folder.
+            submitted. output: URI for the run folder. insecure: the user insists on a cluster that asks for no token.
     Raises:
         UserError: a table is not there.
     """
@@ -65,7 +66,7 @@ def job_of(spec: ExperimentSpec, folder: Path, *, output: str | None = None) -> 
     return Job(
         tuple(command),
         {"spec.yaml": written, **files},
-        {"MMM_PROGRESS": "lines", "PYTHONUNBUFFERED": "1"},
+        {"MMM_PROGRESS": "lines", "PYTHONUNBUFFERED": "1", **({INSECURE: "1"} if insecure else {})},
         spec.name,
         output,
     )

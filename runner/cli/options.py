@@ -31,7 +31,15 @@ TrackingUri = Annotated[
 ]
 
 # Where a run is executed; none of these changes a result.
-Workers = Annotated[int | None, typer.Option(min=1, help="Parallel workers; default all cores.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        "--max-workers",
+        min=1,
+        help="Parallel workers at most; default all of the machine or cluster.",
+    ),
+]
 Backend = Annotated[str | None, typer.Option(help="ray, or serial for everything in this process.")]
 RayAddress = Annotated[str | None, typer.Option(help="Ray cluster: local, auto, ray://host:10001.")]
 

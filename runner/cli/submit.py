@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import Address, Insecure, Json, Overrides, SpecPath
+from runner.cli.options import Address, Insecure, Json, Overrides, SpecPath, Workers
 from runner.cli.printing import warn, write
 
 
@@ -21,6 +21,7 @@ def submit(
     runs: Annotated[
         str | None, typer.Option(help="URI for the run folder, such as s3://bucket/runs.", show_default=False)
     ] = None,
+    workers: Workers = None,
     wait: Annotated[bool, typer.Option(help="Show the log until the job ends.")] = True,
     insecure: Insecure = False,
     as_json: Json = False,
@@ -32,7 +33,16 @@ def submit(
     from runner.commands import logs as log_command
     from runner.commands import submit as command
 
-    job = command.run(spec, address, data=data, overrides=set_ or [], runs=runs, insecure=insecure, warn=warn)
+    job = command.run(
+        spec,
+        address,
+        data=data,
+        overrides=set_ or [],
+        runs=runs,
+        workers=workers,
+        insecure=insecure,
+        warn=warn,
+    )
     typer.echo(json.dumps({"job": job}) if as_json else f"submitted: {job}")
     if not wait:
         return

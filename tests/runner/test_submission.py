@@ -109,7 +109,7 @@ def test_what_is_not_there_is_told_before_anything_is_sent(
     scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = write_small(scratch / "here")
-    with pytest.raises(UserError, match="expected a URI that the cluster can write"):
+    with pytest.raises(UserError, match="expected a URI of a folder that the cluster can write"):
         submit.run(spec, "http://127.0.0.1:1", runs="runs", warn=print)
     (scratch / "here" / "table.csv").unlink()
     with pytest.raises(UserError, match="there is no such file"):
