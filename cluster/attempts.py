@@ -242,6 +242,7 @@ class Attempts(Generic[Handle]):
         asked.attempts.remove(attempt)
         asked.deaths += 1
         self._incidents.deaths += 1
+        self._incidents.note_silence(self._now - attempt.last_sign)
         if asked.deaths > self._retries:
             raise WorkerLost(asked.position, message.reason) from message.cause
         if not asked.attempts:
@@ -300,4 +301,5 @@ class Attempts(Generic[Handle]):
         for attempt in asked.attempts:
             attempt.is_overdue = True
         self._incidents.overdue += 1
+        self._incidents.note_silence(self._now - asked.last_sign)
         self._attempt(asked, frozenset(a.place for a in asked.attempts if a.place is not None))

@@ -84,11 +84,17 @@ class Incidents:
         deaths: attempts at items whose process, host or link died.
         overdue: attempts made because nothing was heard of an item for too long.
         repeated_blocks: blocks that were computed again and dropped.
+        longest_silence: seconds without a sign of an attempt before it was given up for dead or overdue.
     """
 
     deaths: int = 0
     overdue: int = 0
     repeated_blocks: int = 0
+    longest_silence: float = 0.0
+
+    def note_silence(self, seconds: float) -> None:
+        """An attempt was given up after so long."""
+        self.longest_silence = max(self.longest_silence, seconds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,18 +13,20 @@ tracking  MLflow mirrors the folder, beside all of this: see tracking.beside; he
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cluster import open_backend
-from cluster.base import Backend, BackendUnavailable, WorkerLost
+from cluster.base import Backend, BackendUnavailable, Incidents, WorkerLost
 from cluster.config import ClusterConfig
+from cluster.trust import INSECURE
 from mmm_core.errors import UserError
 from mmm_core.types import ModelProblem
 from mmm_core.warm_up import warm_up as compile_kernels
@@ -72,8 +74,8 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What the computing stages hand to the presenting ones; ``evaluated`` candidates are new, and a refresh ``moved``
-    what it did.
+    """What the computing stages hand to the presenting ones; ``evaluated`` candidates are new, ``incidents`` were made
+    good below, and a refresh ``moved`` what it did.
     """
 
     evaluated: int
@@ -81,6 +83,7 @@ class Results:
     selection: Selection
     uncertainty: Uncertainty
     plans: Sequence[ScenarioPlans]
+    incidents: Incidents
     moved: Sequence[Change] = ()
 
 
@@ -143,6 +146,7 @@ def resume_run(
     """
     stages = Stages(progress)
     with _filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
+        folder.sweep()
         folder.set_status("running")
         with _backend(prepared.spec) as backend:
             _start(backend)
@@ -180,7 +184,12 @@ def run_prepared(
 def _backend(spec: ExperimentSpec) -> Backend:
     try:
         execution = spec.execution
-        config = ClusterConfig(execution.address, execution.workers, dashboard=execution.dashboard)
+        config = ClusterConfig(
+            execution.address,
+            execution.workers,
+            dashboard=execution.dashboard,
+            allow_open=os.environ.get(INSECURE) == "1",
+        )
     except ValueError as error:
         raise UserError(f"execution: {error}") from None
     return open_backend(spec.execution.backend, config)
@@ -194,18 +203,16 @@ def _start(backend: Backend) -> None:
 
 
 def _new_folder(prepared: Prepared, runs: Path, origin: Mapping[str, Any] | None = None) -> RunFolder:
-    folder = RunFolder.create(
+    return RunFolder.create(
         runs,
         prepared.spec,
         prepared.panel,
         prepared.problem,
         prepared.studies,
         findings=prepared.findings,
+        tables=prepared.tables,
         origin=origin,
     )
-    for name, table in prepared.tables.items():
-        write_table(folder.path / f"{name}.parquet", table)
-    return folder
 
 
 @contextmanager
@@ -223,13 +230,20 @@ def _filling(folder: RunFolder) -> Iterator[None]:
             raise RunInterrupted(folder.path) from None
         except (BackendUnavailable, WorkerLost, OSError) as error:
             _note_end(folder, "failed")
-            reason = str(error).rstrip(".")
             raise UserError(
-                f"{reason}; what was done is kept, go on with: mmm resume {folder.path}"
+                f"{_reason(error)}; what was done is kept, go on with: mmm resume {folder.path}"
             ) from error
         except BaseException:
             _note_end(folder, "failed")
             raise
+
+
+def _reason(error: Exception) -> str:
+    """In the words of the system where it gave a number: libraries wrap them, some of them twice."""
+    if isinstance(error, OSError) and error.errno:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{os.strerror(error.errno)}"
+    return str(error).rstrip(".")
 
 
 def _note_end(folder: RunFolder, status: str) -> None:
@@ -264,7 +278,7 @@ def _compute(
         for entry in plans:
             write_plans(folder, entry)
     evaluated = int((~np.isin(pool.trials, sorted(known))).sum())
-    return Results(evaluated, pool, selection, uncertainty, plans, moved)
+    return Results(evaluated, pool, selection, uncertainty, plans, backend.incidents, moved)
 
 
 def _write_selection(folder: RunFolder, problem: ModelProblem, selection: Selection) -> None:
@@ -338,7 +352,12 @@ def _write_summary(
     rate = results.evaluated / stages.seconds["search"]
     write_json(
         folder.path / "timings.json",
-        {"total": stages.total, "stages": stages.seconds, "candidates_per_second": rate},
+        {
+            "total": stages.total,
+            "stages": stages.seconds,
+            "candidates_per_second": rate,
+            "incidents": asdict(results.incidents),
+        },
     )
     summary = summarise(prepared.spec, prepared.problem, folder, results.selection, results.plans, findings)
     write_json(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ from runner.model_files import read_model
 from runner.problem import assemble_problem
 from runner.spec import ExperimentSpec, decode, read_yaml
 from runner.studies import Studies, studies_from_table, studies_table
-from runner.tables import read_table, write_json, write_table, write_text
+from runner.tables import UNFINISHED, read_table, write_json, write_table, write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,12 +65,14 @@ class RunFolder:
         studies: Studies | None = None,
         *,
         findings: Sequence[Finding] = (),
+        tables: Mapping[str, pa.Table] | None = None,
         origin: Mapping[str, Any] | None = None,
     ) -> RunFolder:
-        """A new folder ``<name>-<utc timestamp>-<spec digest>`` holding spec, inputs and manifest.
+        """A new folder ``<name>-<utc timestamp>-<spec digest>`` with spec, inputs and manifest; all or nothing.
 
         Args:
             runs: where. spec, panel, problem, studies: what is run. findings: what was noticed about them.
+            tables: beside them, by name.
             origin: where models that were not searched for come from; noted in the manifest.
 
         Raises:
@@ -76,40 +80,56 @@ class RunFolder:
         """
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            folder = cls(_new_directory(runs, spec))
+            with tempfile.TemporaryDirectory(
+                prefix=f".{spec.name}-", dir=runs, ignore_cleanup_errors=True
+            ) as scratch:
+                draft = cls(Path(scratch) / "run")
+                draft._write_inputs(spec, panel, problem, studies, findings, tables or {})
+                facts = {**({"origin": dict(origin)} if origin else {}), **(_refresh_facts(spec))}
+                return cls(draft._appear(runs, spec, _manifest(spec, panel, problem, facts)))
         except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
             raise UserError(
-                f"{runs}: the run folder cannot be made ({error.strerror}); choose another --runs"
+                f"{runs}: the run folder cannot be made ({reason}); make room there, or choose another --runs"
             ) from error
-        write_text(
-            folder.path / "spec.yaml", yaml.safe_dump(spec.resolved(), sort_keys=False, allow_unicode=True)
-        )
-        write_table(folder.path / "inputs" / "panel.parquet", panel_table(spec, panel))
-        write_table(folder.path / "inputs" / "design.parquet", design_table(problem))
-        write_json(folder.path / "inputs" / "findings.json", as_records(findings))
+
+    def _write_inputs(
+        self,
+        spec: ExperimentSpec,
+        panel: MediaPanel,
+        problem: ModelProblem,
+        studies: Studies | None,
+        findings: Sequence[Finding],
+        tables: Mapping[str, pa.Table],
+    ) -> None:
+        text = yaml.safe_dump(spec.resolved(), sort_keys=False, allow_unicode=True)
+        write_text(self.path / "spec.yaml", text)
+        write_table(self.path / "inputs" / "panel.parquet", panel_table(spec, panel))
+        write_table(self.path / "inputs" / "design.parquet", design_table(problem))
+        write_json(self.path / "inputs" / "findings.json", as_records(findings))
         if studies is not None:
             table = studies_table(studies, spec.outcome.column)
-            write_table(folder.path / "inputs" / "studies.parquet", table)
-        folder.write_manifest(
-            {
-                "format": FORMAT,
-                "run_id": folder.run_id,
-                "experiment": spec.experiment,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "status": "running",
-                "spec_digest": spec.digest,
-                "data_digest": panel.digest,
-                "problem_digest": problem.digest,
-                "seed": spec.search.seed,
-                "versions": versions(),
-                **git_commit(Path.cwd()),
-                "machine": machine(),
-                "stages": {},
-                **({"origin": dict(origin)} if origin else {}),
-                **({"refresh": spec.refresh.facts} if spec.refresh else {}),
-            }
-        )
-        return folder
+            write_table(self.path / "inputs" / "studies.parquet", table)
+        for name, table in tables.items():
+            write_table(self.path / f"{name}.parquet", table)
+
+    def _appear(self, runs: Path, spec: ExperimentSpec, manifest: Mapping[str, Any]) -> Path:
+        """Give the folder its name, by a rename: it is there with all it begins with, or not at all.
+
+        Two runs of one spec in one second wait for the next second: the name is the identity of a run.
+        """
+        while True:
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            path = runs / f"{spec.name}-{stamp}-{spec.digest[:8]}"
+            self.write_manifest({**manifest, "run_id": path.name})
+            try:
+                self.path.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                time.sleep(0.2)
+                continue
+            return path
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -183,6 +203,15 @@ class RunFolder:
             ) from None
         finally:
             os.close(lock)
+
+    def sweep(self) -> None:
+        """Take away what a process that was killed had not finished writing; the folder must be held.
+
+        Not what MLflow's mirror writes: that of the killed process may still be at it.
+        """
+        for path in self.path.rglob(".*"):
+            if UNFINISHED.fullmatch(path.name) and not path.name.startswith(".tracking."):
+                path.unlink(missing_ok=True)
 
     def noticed(self) -> list[Finding]:
         """What was noticed before the first candidate."""
@@ -265,17 +294,30 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _new_directory(runs: Path, spec: ExperimentSpec) -> Path:
-    """Two runs of one spec in one second wait for the next second: the name is the identity of a run."""
-    while True:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = runs / f"{spec.name}-{stamp}-{spec.digest[:8]}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            time.sleep(0.2)
-            continue
-        return path
+def _manifest(
+    spec: ExperimentSpec, panel: MediaPanel, problem: ModelProblem, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a run's manifest says when it begins."""
+    return {
+        "format": FORMAT,
+        "run_id": None,
+        "experiment": spec.experiment,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": "running",
+        "spec_digest": spec.digest,
+        "data_digest": panel.digest,
+        "problem_digest": problem.digest,
+        "seed": spec.search.seed,
+        "versions": versions(),
+        **git_commit(Path.cwd()),
+        "machine": machine(),
+        "stages": {},
+        **facts,
+    }
+
+
+def _refresh_facts(spec: ExperimentSpec) -> dict[str, Any]:
+    return {"refresh": spec.refresh.facts} if spec.refresh else {}
 
 
 def panel_table(spec: ExperimentSpec, panel: MediaPanel) -> pa.Table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ from mmm_core.types import IntArray
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+# What ``_temporary_beside`` calls its files.
+UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -128,10 +133,9 @@ class GrowingFile:
 
     def abandon(self) -> None:
         """The file will not be complete; nothing stays."""
-        try:
+        with suppress(OSError):  # closing writes what is left, for which a full disk has no room
             self._file.close()
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
 
 def read_table(

@@ -39,6 +39,8 @@ def run(
     """
     folder, asked = _find(Path(source), Path(runs))
     if is_finished(folder):
+        with folder.held():
+            folder.sweep()
         return folder
     try:
         prepared = prepared_of(folder, asked)

@@ -1,7 +1,8 @@
 """A real Ray cluster for tests: a head and workers as ``ray start`` processes, with a token, killed by pid afterwards.
 
 Either all on this host's loopback, or each in a network namespace of its own, as hosts on a switch whose cables can be
-pulled without a word (root only).
+pulled without a word (root only). Such hosts share no files either: a worker sees the installed packages, a folder and
+memory of its own, and neither the checkout, nor the driver's files, nor those of other hosts.
 """
 
 from __future__ import annotations
@@ -26,10 +27,29 @@ from cluster.ray_backend import KEEPALIVE
 from tests.cluster.processes import commands, descendants, survivors
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("mmm_core", "cluster", "runner")
 RAY = str(Path(sys.executable).parent / "ray")
 _STORE = 100_000_000
 # A test run that is killed leaves nothing behind: ``ray start --block`` then ends its node.
+# What a host has of its own, in the mount namespace that ``ip netns exec`` gives it; then the command.
+_OWN_FILES = """
+mount --make-rprivate /
+mount -t tmpfs none /dev/shm
+for folder in $HIDDEN; do mount -t tmpfs -o mode=1777 none "$folder"; done
+cd /
+exec "$@"
+"""
 _DIES_WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+
+
+def _checkout() -> list[Path]:
+    """Folders of this checkout, less that of the environment with its Python, which may lie in it."""
+    environment = Path(sys.prefix)
+    return [
+        path
+        for path in sorted(ROOT.iterdir())
+        if path.is_dir() and not path.is_symlink() and not environment.is_relative_to(path)
+    ]
 
 
 def free_ports(count: int) -> list[int]:
@@ -50,6 +70,15 @@ def can_make_hosts() -> bool:
     if made:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return made
+
+
+def can_mount() -> bool:
+    """Whether this user may mount a disk of its own here."""
+    mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/mnt"]
+    try:
+        return os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 @dataclass
@@ -90,6 +119,7 @@ class RayCluster:
     ports: Mapping[str, int]
     variables: Mapping[str, str]
     network: _Network | None
+    hidden: tuple[Path, ...] = ()
     head: Node = field(init=False)
     workers: list[Node] = field(default_factory=list)
     _lost: list[Node] = field(default_factory=list)
@@ -166,14 +196,14 @@ class RayCluster:
             process = subprocess.Popen(
                 [
                     *_DIES_WITH_US,
-                    *(["ip", "netns", "exec", namespace] if namespace else []),
+                    *(["ip", "netns", "exec", namespace, "sh", "-ec", _OWN_FILES, "sh"] if namespace else []),
                     *(RAY, "start", "--block", "--disable-usage-stats", "--include-log-monitor=false"),
-                    *(f"--node-ip-address={address}", f"--temp-dir={self.folder}/{number}"),
+                    *(f"--node-ip-address={address}", f"--temp-dir={self.folder}/n/{number}"),
                     *(f"--object-store-memory={_STORE}", f"--dashboard-agent-listen-port={agent}"),
                     *(f"--dashboard-agent-grpc-port={grpc}", f"--runtime-env-agent-port={runtime_env}"),
                     *(f"--metrics-export-port={metrics}", *options),
                 ],
-                env=self.environment_of_nodes(),
+                env=self.environment_of_nodes() | self._files_of(number),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -182,10 +212,22 @@ class RayCluster:
             )
         return Node(address, process, namespace, cable)
 
+    def _files_of(self, number: int) -> dict[str, str]:
+        """Variables by which a node finds the packages, and what it does not find; the head is the driver's host."""
+        if not self.network or number == 0:
+            return {"PYTHONPATH": str(ROOT), "HIDDEN": ""}
+        hidden = [self.folder / "n", *self.hidden, *_checkout()]
+        return {"PYTHONPATH": str(self.folder / "installed"), "HIDDEN": " ".join(map(str, hidden))}
+
+    def install(self) -> None:
+        """Put what the package installs, and nothing else of this checkout, where workers find it."""
+        (self.folder / "n").mkdir()
+        for package in PACKAGES:
+            shutil.copytree(ROOT / package, self.folder / "installed" / package)
+
     def environment_of_nodes(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        # The packages of this checkout stand for those that a worker has installed.
-        installed = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        installed = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         patience = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
         return {**kept, **self.variables, **installed, **patience}
 
@@ -271,6 +313,7 @@ def ray_cluster(
     workers: int = 3,
     *,
     hosts: bool = False,
+    hidden: tuple[Path, ...] = (),
     dashboard: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[RayCluster]:
@@ -278,6 +321,7 @@ def ray_cluster(
 
     Args:
         workers: how many nodes beside the head. hosts: each in a network namespace, see ``can_make_hosts``.
+        hidden: folders that worker hosts do not see, beside those of the checkout.
         dashboard: with the job server. variables: for all processes of Ray, on top of token and keepalive.
     """
     gcs, client, board = free_ports(3)
@@ -297,7 +341,8 @@ def ray_cluster(
             **(variables or {}),
         }
         ports = {"gcs": gcs, "client": client, "dashboard": board}
-        cluster = stack.enter_context(RayCluster(folder, ports, settings, network))
+        cluster = stack.enter_context(RayCluster(folder, ports, settings, network, hidden))
+        cluster.install()
         cluster.start_head(dashboard)
         cluster.add_workers(workers)
         yield cluster

@@ -152,7 +152,7 @@ def test_an_item_whose_workers_die_again_and_again_is_lost() -> None:
         list(stream)
     # The first two blocks were progress; what followed was none.
     assert len(engine.submitted) == 4
-    assert incidents == Incidents(deaths=4, repeated_blocks=6)
+    assert incidents == Incidents(deaths=4, repeated_blocks=6, longest_silence=1.0)
 
 
 def test_an_item_that_gets_further_every_time_is_not_lost() -> None:
@@ -168,7 +168,7 @@ def test_a_silent_item_gets_another_attempt_elsewhere_and_the_first_answer_count
     assert by_item(attempts(engine, 1, incidents=incidents).run()) == {0: whole(5)}
     assert [task.avoid for task in engine.submitted] == [frozenset(), frozenset({"a"})]
     assert engine.given_up == [0]
-    assert incidents == Incidents(overdue=1, repeated_blocks=2)
+    assert incidents == Incidents(overdue=1, repeated_blocks=2, longest_silence=20.5)
     # Two blocks, 20 seconds of patience, then five blocks and an end.
     assert engine.now == pytest.approx(2 + 20 + 6, abs=1.0)
 

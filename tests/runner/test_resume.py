@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from mmm_core.errors import UserError
 from runner.journal import finished_trials
 from runner.run_folder import RunFolder
 from runner.search.engine import search
-from tests.runner.small import small_table, write_small
+from tests.cluster.nodes import can_mount
+from tests.runner.small import SCENARIOS, small_table, write_small
 
 ROOT = Path(__file__).parents[2]
 SEARCH = {"trials": 3, "iterations": 90, "seed": 7}
@@ -215,3 +217,53 @@ def test_a_killed_driver_loses_no_finished_trial(whole, tmp_path):
     again = runner.resume(folder.path)
     assert results(again.path) == results(whole)
     assert json.loads((again.path / "manifest.json").read_text())["status"] == "done"
+
+
+SMALLEST = {"scenarios": SCENARIOS[:1], "search": {"trials": 2, "iterations": 60, "seed": 7},
+            "selection": {"min_candidates": 20, "clusters": 2}}  # fmt: skip
+
+
+def lines(*command: str | Path) -> list[dict[str, Any]]:
+    """What one of our scripts reports, a JSON line each."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.integration
+def test_a_kill_at_any_file_costs_nothing_that_was_done(tmp_path):
+    """SIGKILL of a real process at each of the files it publishes, from the first to the last."""
+    spec = write_small(tmp_path, **SMALLEST)
+    kills = lines(sys.executable, "-m", "tests.runner.killed_runs", spec, tmp_path)
+    assert {
+        "design.parquet",
+        "trial-02.parquet",
+        "intervals.parquet",
+        "ensemble.parquet",
+        "summary.json",
+    } <= {kill["file"] for kill in kills}
+    for kill in kills:
+        assert kill["is_whole_or_nothing"], kill
+        assert (kill["status"], kill["equal"], kill["left_over"], kill["is_done"]) == (0, True, [], True), (
+            kill
+        )
+    # A run appears with all that it begins with.
+    assert [kill["resumed"] for kill in kills] == sorted(kill["resumed"] for kill in kills)
+    assert sum(kill["resumed"] for kill in kills) > len(kills) / 2
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not can_mount(), reason="only root may mount the small disks of this test")
+def test_disks_of_any_size_that_are_full_cost_nothing_that_was_done(tmp_path):
+    spec = write_small(tmp_path, **SMALLEST)
+    script = [sys.executable, "-m", "tests.runner.full_disks", spec, tmp_path]
+    disks = lines("unshare", "--mount", *script)
+    assert len({disk["run"] is None for disk in disks}) == 2
+    for disk in disks:
+        assert (disk["status"], disk["resumed"], disk["equal"], disk["left_over"]) == (0, 0, True, []), disk
+        if disk["run"] is None:
+            assert "the run folder cannot be made (No space left on device); make room there" in disk["told"]
+        else:
+            assert disk["told"].endswith(
+                f"No space left on device; what was done is kept, go on with: mmm resume {disk['run']}"
+            )
