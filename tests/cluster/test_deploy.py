@@ -5,17 +5,23 @@ No cloud, Kubernetes or container is started here; docs/cluster.md says what was
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
 from cluster.ray_session import KEEPALIVE
+from tests.cluster.kuberay_schema import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "cluster" / "deploy"
@@ -65,21 +71,58 @@ def test_a_launcher_file_is_what_ray_expects(path: Path) -> None:
 
 # Kubernetes. --------------------------------------------------------------------------------------------------------
 
-# Fields of ray.io/v1 (KubeRay 1.6) that are used here or that are required; the pod templates are Kubernetes' own.
-CLUSTER_FIELDS = {"rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec",
-                  "workerGroupSpecs", "suspend"}  # fmt: skip
-GROUP_FIELDS = {
-    "groupName",
-    "replicas",
-    "minReplicas",
-    "maxReplicas",
-    "numOfHosts",
-    "rayStartParams",
-    "template",
-}
-JOB_FIELDS = {"entrypoint", "runtimeEnvYAML", "submissionMode", "backoffLimit", "shutdownAfterJobFinishes", "metadata",
-              "ttlSecondsAfterFinished", "activeDeadlineSeconds", "rayClusterSpec", "suspend"}  # fmt: skip
+# The Kubernetes whose schemas the manifests must fit; older and newer ones are tried as well.
+KUBERNETES = ("1.29", "1.34")
+KUBERAY = [manifest for manifest in manifests() if manifest["kind"] in SCHEMAS]
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?-?")
+
+
+@pytest.mark.parametrize("manifest", KUBERAY, ids=lambda manifest: manifest["kind"])
+def test_a_manifest_fits_the_schema_of_its_kind(manifest: dict[str, Any]) -> None:
+    jsonschema.validate(manifest, SCHEMAS[manifest["kind"]])
+
+
+@pytest.mark.parametrize("manifest", KUBERAY, ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("spec", "rayVersoin"), "2.60.0"),
+        (("spec", "headGroupSpec", "rayStartParams", "num-cpus"), 0),
+        (("spec", "authOptions", "mode"), "tokens"),
+        (("spec", "workerGroupSpecs", 0, "maxReplicas"), "20"),
+        (("apiVersion",), "ray.io/v1beta1"),
+    ],
+    ids=lambda value: str(value) if not isinstance(value, tuple) else value[-1],
+)
+def test_the_schema_refuses_what_kuberay_would_refuse(
+    manifest: dict[str, Any], place: tuple[Any, ...], value: Any
+) -> None:
+    broken = copy.deepcopy(manifest)
+    inner = "rayClusterSpec" in broken["spec"] and place[0] == "spec"
+    node: Any = broken
+    for key in (*(("spec", "rayClusterSpec") if inner else ()), *place[inner:-1]):
+        node = node[key]
+    node[place[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, SCHEMAS[manifest["kind"]])
+
+
+@pytest.mark.parametrize("kubernetes", KUBERNETES)
+def test_pods_and_policies_fit_the_schemas_of_kubernetes(kubernetes: str) -> None:
+    whole = [manifest for manifest in manifests() if manifest["kind"] not in SCHEMAS]
+    pods = [pod_template(group) for cluster in ray_clusters() for group in groups(cluster)]
+    assert (len(whole), len(pods)) == (1, 4)
+    for manifest in [*whole, *pods]:
+        kubernetes_validate.validate(manifest, kubernetes, strict=True)
+    pods[0]["template"]["spec"]["containers"][0]["volumeMount"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(pods[0], kubernetes, strict=True)
+
+
+def pod_template(group: dict[str, Any]) -> dict[str, Any]:
+    """A group's pods, as the kind that Kubernetes has a schema for."""
+    template = copy.deepcopy(group["template"])
+    return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": template}
 
 
 def ray_clusters() -> list[dict[str, Any]]:
@@ -92,14 +135,9 @@ def groups(cluster: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("cluster", ray_clusters())
-def test_a_ray_cluster_has_the_fields_of_its_kind(cluster: dict[str, Any]) -> None:
-    assert cluster.keys() <= CLUSTER_FIELDS
+def test_a_ray_cluster_is_of_our_version_and_asks_for_a_token(cluster: dict[str, Any]) -> None:
     assert cluster["rayVersion"] == version("ray")
     assert cluster["authOptions"] == {"mode": "token"}
-    for group in groups(cluster):
-        assert group.keys() <= GROUP_FIELDS
-        assert {"rayStartParams", "template"} <= group.keys()
-        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
     for worker in cluster["workerGroupSpecs"]:
         assert NAME.fullmatch(worker["groupName"])
         assert 0 <= worker["minReplicas"] <= worker["replicas"] <= worker["maxReplicas"]
@@ -121,13 +159,9 @@ def test_pods_have_no_more_rights_than_they_need(cluster: dict[str, Any]) -> Non
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_manifests_have_the_fields_of_their_kinds() -> None:
+def test_manifests_belong_together() -> None:
     by_kind = {manifest["kind"]: manifest for manifest in manifests()}
-    for kind in ("RayCluster", "RayJob"):
-        assert by_kind[kind]["apiVersion"] == "ray.io/v1"
     job = by_kind["RayJob"]["spec"]
-    assert job.keys() <= JOB_FIELDS
-    assert job["submissionMode"] in {"K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"}
     assert yaml.safe_load(job["runtimeEnvYAML"]).keys() <= {"env_vars", "working_dir"}
     name = by_kind["RayCluster"]["metadata"]["name"]
     assert by_kind["NetworkPolicy"]["spec"]["podSelector"] == {"matchLabels": {"ray.io/cluster": name}}
@@ -153,6 +187,16 @@ def test_the_job_of_the_manifest_is_a_command_of_ours() -> None:
 
 
 # Containers. --------------------------------------------------------------------------------------------------------
+
+
+def test_the_compose_file_fits_the_compose_specification() -> None:
+    schemas = resources.files("check_jsonschema").joinpath("builtin_schemas", "vendor")
+    schema = json.loads(schemas.joinpath("compose-spec.json").read_text(encoding="utf-8"))
+    jsonschema.validate(COMPOSE, schema)
+    broken = copy.deepcopy(COMPOSE)
+    broken["services"]["head"]["prots"] = []
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, schema)
 
 
 def test_ports_are_open_to_this_machine_alone() -> None:
