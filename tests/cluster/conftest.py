@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
+
+# A file to write the costs to, for tests/cluster/reliability.py.
+COSTS_FILE = "MMM_COSTS_FILE"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One fault: what was hurt, what had to be computed again, and how long the work took with and without it."""
+    """One fault: what was hurt, whether the run went on by itself, what was computed again, and what it cost.
+
+    Attributes:
+        fault: in words. outcome: what the user sees. repeated: what was computed again.
+        noticed: seconds without a sign of what was lost, before it was begun again; None where nothing is waited for.
+        seconds: of the whole run, all its parts. undisturbed: of the same run in the same session without the fault.
+    """
 
     fault: str
+    outcome: str
     repeated: str
     seconds: float
-    undisturbed: float | None = None
+    undisturbed: float
+    noticed: float | None = None
+
+    def row(self) -> str:
+        """A row of the table."""
+        noticed = "" if self.noticed is None else f"{self.noticed:.0f}"
+        cells = (
+            self.fault,
+            self.outcome,
+            self.repeated,
+            noticed,
+            f"{self.seconds:.0f}",
+            f"{self.undisturbed:.0f}",
+        )
+        return f"| {' | '.join(cells)} |"
 
 
+HEAD = (
+    "| fault | what the user sees | computed again | noticed after (s) | seconds | without it |\n"
+    "| --- | --- | --- | --- | --- | --- |"
+)
 _COSTS: list[Cost] = []
 
 
@@ -30,8 +61,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not _COSTS:
         return
     terminalreporter.section("what faults cost")
-    terminalreporter.line("| fault | computed again | seconds | seconds without it |")
-    terminalreporter.line("|---|---|---|---|")
-    for cost in _COSTS:
-        without = "" if cost.undisturbed is None else f"{cost.undisturbed:.1f}"
-        terminalreporter.line(f"| {cost.fault} | {cost.repeated} | {cost.seconds:.1f} | {without} |")
+    for line in [*HEAD.splitlines(), *(cost.row() for cost in _COSTS)]:
+        terminalreporter.line(line)
+    if COSTS_FILE in os.environ:
+        text = json.dumps([asdict(cost) for cost in _COSTS], indent=2)
+        Path(os.environ[COSTS_FILE]).write_text(text)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cluster.stores import below, copy_in
 from runner.run_folder import RunFolder
 from tests.cluster.nodes import ROOT, RayCluster, ray_cluster
+from tests.cluster.test_stores import ACCOUNT, s3_server
+from tests.cluster.whole_runs import tables, wait_for
 from tests.runner.small import SCENARIOS, write_small
 
 pytestmark = pytest.mark.cluster
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
-    with ray_cluster(workers=2, dashboard=True) as running:
+    with ray_cluster(workers=2, dashboard=True, variables=ACCOUNT) as running:
         yield running
 
 
@@ -39,10 +41,6 @@ def mmm(cluster: RayCluster, *words: object, **variables: str) -> subprocess.Com
     )
 
 
-def tables(run: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*.parquet"))}
-
-
 def test_submitted_followed_and_fetched_it_equals_a_run_at_home(cluster: RayCluster, tmp_path: Path) -> None:
     spec = write_small(tmp_path, scenarios=SCENARIOS)
     submitted = mmm(cluster, "submit", spec)
@@ -58,16 +56,9 @@ def test_submitted_followed_and_fetched_it_equals_a_run_at_home(cluster: RayClus
 
     fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
     assert fetched["status"] == "done"
-    home = subprocess.run(
-        [sys.executable, "-m", "runner.cli", "run", str(spec), "--runs", str(tmp_path / "here"), "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    here = json.loads(home.stdout)["run_folder"]
-    assert len(tables(Path(here))) > 10
-    assert tables(Path(fetched["run_folder"])) == tables(Path(here))
+    here = at_home(spec, tmp_path / "here")
+    assert len(tables(here)) > 10
+    assert tables(Path(fetched["run_folder"])) == tables(here)
     assert (Path(fetched["run_folder"]) / "report" / "index.html").is_file()
     assert RunFolder.open(fetched["run_folder"]).selected()
 
@@ -75,28 +66,55 @@ def test_submitted_followed_and_fetched_it_equals_a_run_at_home(cluster: RayClus
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
 
 
-def test_the_run_folder_may_go_to_a_uri(cluster: RayCluster, tmp_path: Path) -> None:
-    spec, uri = write_small(tmp_path), (tmp_path / "bucket").as_uri()
-    submitted = mmm(cluster, "submit", spec, "--runs", uri, "--json")
-    assert submitted.returncode == 0, submitted.stderr
-    job = json.loads(submitted.stdout.splitlines()[0])["job"]
-    (kept,) = (tmp_path / "bucket" / job).iterdir()
-    fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
+def test_the_run_folder_may_go_to_s3_and_comes_from_there(cluster: RayCluster, tmp_path: Path) -> None:
+    spec = write_small(tmp_path)
+    with s3_server() as options:
+        uri = f"s3://bucket/runs?{options}"
+        submitted = mmm(cluster, "submit", spec, "--runs", uri, "--json")
+        assert submitted.returncode == 0, submitted.stderr
+        job = json.loads(submitted.stdout.splitlines()[0])["job"]
+        fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
+        copy_in(below(uri, job), tmp_path / "kept")
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert len(tables(kept)) > 8
     assert tables(Path(fetched["run_folder"])) == tables(kept)
 
 
-def test_a_job_that_is_stopped_keeps_what_it_did(cluster: RayCluster, tmp_path: Path) -> None:
-    spec = write_small(tmp_path, search__iterations=2_000_000)
-    job = json.loads(mmm(cluster, "submit", spec, "--no-wait", "--json").stdout)["job"]
-    end = time.monotonic() + 60
-    while "\nsearch\n" not in mmm(cluster, "logs", job, "--no-follow").stdout and time.monotonic() < end:
-        time.sleep(0.5)
+def test_a_store_that_cannot_be_written_costs_no_result(cluster: RayCluster, tmp_path: Path) -> None:
+    spec = write_small(tmp_path)
+    (tmp_path / "file").touch()
+    uri = (tmp_path / "file" / "runs").as_uri()
+    submitted = mmm(cluster, "submit", spec, "--runs", uri)
+    assert submitted.returncode == 1
+    assert "cannot be written" in submitted.stdout
+    job = submitted.stdout.splitlines()[0].removeprefix("submitted: ")
+    fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
+    assert fetched["status"] == "done"
+
+
+def test_a_job_that_is_stopped_keeps_what_it_did_and_goes_on_at_home(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    search = {"trials": 6, "iterations": 1500, "seed": 7, "engine": "nevergrad"}
+    spec = write_small(tmp_path, search=search)
+    job = json.loads(mmm(cluster, "submit", spec, "--no-wait", "--json", "--max-workers", 1).stdout)["job"]
+    wait_for(lambda: "\nsearch\n" in mmm(cluster, "logs", job, "--no-follow").stdout)
     early = mmm(cluster, "fetch", job, "--runs", tmp_path / "there")
     assert "has not ended" in early.stderr
     assert mmm(cluster, "stop", job).stdout == f"stopping {job}\n"
     mmm(cluster, "logs", job)
     fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
     assert fetched["status"] != "done"
+    resumed = mmm(cluster, "resume", fetched["run_folder"], "--backend", "serial", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert tables(Path(fetched["run_folder"])) == tables(at_home(spec, tmp_path / "here"))
+
+
+def at_home(spec: Path, runs: Path) -> Path:
+    """The run folder of the same spec, run on this machine alone."""
+    command = [sys.executable, "-m", "runner.cli", "run", str(spec), "--runs", str(runs), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return Path(json.loads(done.stdout)["run_folder"])
 
 
 def test_a_run_that_fails_says_why_in_the_log(cluster: RayCluster, tmp_path: Path) -> None:
