@@ -378,6 +378,21 @@ def test_a_candidate_that_was_not_selected_shows_what_is_known(opened: Opened, h
     assert EVIL[1] in opened.text("#model table")
 
 
+def test_all_that_the_keyboard_reaches_has_a_name(opened: Opened) -> None:
+    nameless = opened.page.evaluate("""() => [...document.querySelectorAll(
+        'input, select, textarea, button, summary, a, [tabindex="0"], svg[role]')].filter((node) =>
+        !(node.getAttribute("aria-label") || node.labels?.length || node.textContent.trim()))
+        .map((node) => node.outerHTML)""")
+    assert nameless == []
+    stops = []
+    for _ in range(60):
+        opened.page.keyboard.press("Tab")
+        stops.append(opened.page.evaluate("document.activeElement.tagName"))
+        outline = opened.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none"
+    assert "circle" not in stops
+
+
 def test_losses_are_told_where_one_points(opened: Opened, harm: RunData) -> None:
     best = harm.models[0]
     opened.page.hover(f'#search [data-candidate="{best.candidate}"] .reach', force=True)

@@ -1,6 +1,5 @@
 // The what-if desk: the formula of runner/reports/desk.py, evaluated from the same numbers.
 const DESK = DATA.desk;
-const P = CHANNELS.length;
 
 // --------------------------------------------------------------------------------------------------------------- formula
 

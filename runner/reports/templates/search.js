@@ -1,6 +1,7 @@
 // How the models were found: efficiencies over the models, convergence, the cloud of candidates, clusters.
 const CHANNELS = DATA.channels;
 const MODELS = DATA.models;
+const P = CHANNELS.length;
 let chosen = MODELS.length ? MODELS[0].candidate : null;
 
 const losses = (losses) => [
@@ -127,7 +128,7 @@ function paintCloud(host, c, x, y) {
 }
 
 function drawCloud(host) {
-  const c = chart(host, say("pareto.title"), clip(host.clientWidth * 0.6, 300, 480), { bottom: 44 });
+  const c = chart(host, say("pareto.title"), clip(host.clientWidth * 0.6, 300, 480), { top: 24, bottom: 44 });
   const [x, y] = cloudScales(c);
   c.frame.setAttribute("role", "group");
   xAxis(c, x, tick, say("cloud.x"));
@@ -221,7 +222,38 @@ function clustersPart() {
       count(front.size), number(real(model.error_score)), number(real(model.losses.nrmse)), number(real(model.losses.decomp_rssd))];
   });
   const heads = ["cluster", "winner", "size", "error_score"].map((h) => say(`head.${h}`)).concat(say("loss.nrmse"), say("loss.decomp_rssd"));
-  return el("div", {}, el("p", { class: "note" }, say("clusters.lead")), table(heads, rows, say("clusters.title"), 2));
+  return el("div", {}, el("p", { class: "note" }, say("clusters.lead")), table(heads, rows, say("clusters.title"), 2), clusterPlots(winners));
+}
+
+// More channels or clusters than these would be a wall of dots.
+const MOST_ROWS = 16, MOST_CLUSTERS = 9;
+
+function clusterPlots(winners) {
+  if (P > MOST_ROWS || winners.length > MOST_CLUSTERS) return null;
+  const ordered = winners.slice().sort((a, b) => a.cluster - b.cluster);
+  return el("div", { class: "grid" }, ordered.map((model) => {
+    const own = DATA.fronts.filter((f) => f.cluster === model.cluster && f[RUN.metric]);
+    const title = say("clusters.plot", { cluster: model.cluster, metric: metric(), n: count(own.length) });
+    return panel(title, say("clusters.plot.under"), (host) => drawCluster(host, model, own, title));
+  }));
+}
+
+function drawCluster(host, model, own, title) {
+  const row = 20, c = chart(host, title, P * row + 34, { bottom: 24 });
+  const room = nameRoom(c.width);
+  c.x0 = room + 12;
+  const x = scale(smallest(own.flatMap((f) => reals(f[RUN.metric]))), efficiencyLimit(), c.x0, c.x1);
+  xAxis(c, x);
+  CHANNELS.forEach((channel, p) => {
+    const y = c.y1 + (p + 0.5) * row, colour = tone(channel.colour);
+    rowName(c, y, channel.name, room);
+    for (const front of own) {
+      const value = real(front[RUN.metric][p]);
+      if (value <= x.high) add(c, "circle", { cx: x(value), cy: y, r: 3, fill: colour, class: "pale-dot" });
+    }
+    const value = real(model.efficiencies[p]);
+    if (value <= x.high) tells(add(c, "circle", { cx: x(value), cy: y, r: 5.5, fill: colour, class: "dot" }), [channel.name, `${metric()} ${number(value)}`]);
+  });
 }
 
 function searchView() {

@@ -157,6 +157,8 @@ function tells(node, lines) {
   const say = typeof lines === "function" ? lines : () => lines;
   node.addEventListener("pointermove", (event) => showTip(say(), event.clientX, event.clientY));
   node.addEventListener("pointerleave", hideTip);
+  // Only what the tab key reaches anyway: a listener alone would make a stop of every dot.
+  if (!node.hasAttribute("tabindex")) return node;
   node.addEventListener("focus", () => {
     const box = node.getBoundingClientRect();
     showTip(say(), box.x + box.width / 2, box.y + box.height);
