@@ -99,7 +99,7 @@ def channel_sentences(run: RunData) -> list[str]:
 
 def _about_idle(run: RunData, idle: Sequence[int]) -> str:
     """Channels without effect in the best model; of a single one, how many models say so."""
-    names = [theme.printable(run.problem.paid[p]) for p in idle]
+    names = [theme.called(run.problem.paid[p]) for p in idle]
     if len(idle) == 1 and len(run.models) > 1:
         agree = sum(worth(run, view)[idle[0]] == 0 for view in run.models)
         return say("answer.none.seen", n=len(run.models), k=agree, channel=names[0])
@@ -118,7 +118,7 @@ def _about_channel(run: RunData, which: str, p: int) -> str:
         spread = say("answer.range", low=theme.number(min(values)), high=theme.number(max(values)))
     return say(
         f"answer.{which}",
-        channel=theme.printable(channel),
+        channel=theme.called(channel),
         metric=say(run.metric),
         value=theme.number(values[0]),
         interval=interval_words(bar),
@@ -151,9 +151,9 @@ def _agreement(run: RunData) -> str:
     agree = sum(name == named[0] for name in named)
     if agree == len(named):
         return say("answer.agree.best", n=len(named))
-    others = ", ".join(theme.printable(name) for name in dict.fromkeys(named) if name != named[0])
+    others = ", ".join(theme.called(name) for name in dict.fromkeys(named) if name != named[0])
     return say(
-        "answer.disagree.best", agree=agree, n=len(named), channel=theme.printable(named[0]), others=others
+        "answer.disagree.best", agree=agree, n=len(named), channel=theme.called(named[0]), others=others
     )
 
 
@@ -166,9 +166,9 @@ def _about_margins(view: ModelView) -> list[str]:
     return [
         say(
             "answer.marginal",
-            best=theme.printable(best),
+            best=theme.called(best),
             best_value=theme.number(known[best]),
-            worst=theme.printable(worst),
+            worst=theme.called(worst),
             worst_value=theme.number(known[worst]),
         )
     ]
@@ -210,7 +210,7 @@ def _moves(run: RunData, view: ScenarioView) -> str:
         return say("answer.plan.still")
     order = [p for p in np.argsort(-np.abs(after - before), kind="stable") if moved[p]][:MOST_MOVES]
     changes = ", ".join(
-        f"{theme.printable(run.problem.paid[p])} "
+        f"{theme.called(run.problem.paid[p])} "
         + (theme.signed_percent(after[p] / before[p] - 1, 0) if before[p] > 0 else say("plans.new"))
         for p in order
     )

@@ -177,7 +177,9 @@ def _channel_table(run: RunData) -> Markup:
 
 
 def _named(run: RunData, channel: str) -> Markup:
-    return join([swatch(run.colours[channel]), theme.printable(channel)])
+    """A channel with its colour; the whole of a long name is told where one points."""
+    whole, told = theme.printable(channel), theme.called(channel)
+    return join([swatch(run.colours[channel]), told if told == whole else tag("span", told, title=whole)])
 
 
 def _range(bar: Bar | None) -> str:

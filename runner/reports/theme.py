@@ -66,7 +66,7 @@ FALLBACK_FAMILIES = (
     "Noto Emoji",
     "Symbola",
 )
-MAX_LABEL = 22
+MAX_LABEL, MAX_NAME = 22, 60
 
 
 # ------------------------------------------------------------------------------------------------------------- colours
@@ -130,6 +130,11 @@ class Names:
 def printable(text: str) -> str:
     """Text on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "?"
+
+
+def called(name: str) -> str:
+    """A name as sentences and tables say it: on one line, and not longer than a sentence bears."""
+    return elide(printable(name), MAX_NAME)
 
 
 def elide(text: str, limit: int = MAX_LABEL) -> str:
