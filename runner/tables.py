@@ -193,9 +193,14 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write what is already bytes."""
 
     def write(file: Path) -> None:
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(content)
 
     write_atomically(path, write)
 

@@ -17,7 +17,7 @@ from runner.run_folder import RunFolder
 
 
 def write_report(folder: RunFolder, language: str | None = None) -> Path:
-    """Write ``tables/*.csv``, ``report/*.png`` and ``report/index.html`` from what the run folder holds.
+    """Write ``tables/*``, ``report/*.png`` and ``report/index.html`` from what the run folder holds.
 
     The tables come first: a picture that fails costs no number. Writing again gives the same files.
 
@@ -29,7 +29,7 @@ def write_report(folder: RunFolder, language: str | None = None) -> Path:
     Raises:
         UserError: there is no such language.
     """
-    from runner.reports.csv_tables import write_csv_tables
+    from runner.bi.writing import write_tables
     from runner.reports.data import load_run
     from runner.reports.page import page_html
     from runner.reports.pictures import draw_pictures
@@ -39,7 +39,7 @@ def write_report(folder: RunFolder, language: str | None = None) -> Path:
     run = load_run(folder)
     report = folder.path / "report"
     with speaking(language or run.spec.report.language):
-        tables = write_csv_tables(run)
+        tables = write_tables(run)
         pages = draw_pictures(run, report)
         write_text(report / "index.html", page_html(run, tables, pages))
     return report / "index.html"

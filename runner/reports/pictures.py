@@ -10,7 +10,7 @@ from runner.reports.data import RunData
 from runner.reports.one_pager import one_pager
 from runner.reports.plan_page import plan_page
 from runner.reports.sheet import Sheet
-from runner.tables import write_atomically
+from runner.tables import write_bytes
 
 
 def model_file(candidate: str) -> str:
@@ -39,10 +39,5 @@ def _sheets(run: RunData) -> Iterator[tuple[str, Sheet]]:
 
 
 def _written(path: Path, sheet: Sheet) -> str:
-    content = sheet.png()
-
-    def write(file: Path) -> None:
-        file.write_bytes(content)
-
-    write_atomically(path, write)
+    write_bytes(path, sheet.png())
     return path.name

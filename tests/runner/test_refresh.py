@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mmm_core.errors import UserError
+from runner.bi.writing import star
 from runner.commands.refresh import run as refresh
 from runner.commands.run import run
 from runner.reports import theme
-from runner.reports.csv_tables import csv_tables
 from runner.reports.data import load_run
 from runner.reports.moved import moved_section
 from runner.reports.words import say
@@ -178,8 +178,8 @@ def test_the_page_shows_what_moved(third):
     assert third.spec().refresh.run in section
     row = next(r for r in third.table("refresh").to_pylist() if r["quantity"] == "roas")
     assert theme.number(row["previous"]) in section
-    table = dict(csv_tables(data))["refresh"]
-    assert table.column_names[:4] == ["component", "role", "quantity", "previous"]
+    table = dict(star(data))["refresh"]
+    assert table.column_names[1:5] == ["component", "role", "quantity", "previous"]
     assert say("table.refresh")
 
 

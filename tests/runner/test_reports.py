@@ -23,6 +23,8 @@ import pytest
 from cluster import open_backend
 from mmm_core.types import CandidateBatch
 from runner import reports
+from runner.bi.schema import TABLES
+from runner.bi.writing import write_tables
 from runner.dataset import load_panel
 from runner.facts import contributions_table
 from runner.findings import Finding, Severity
@@ -32,7 +34,6 @@ from runner.problem import build_problem
 from runner.refits import intervals_table, refit_models
 from runner.reports import theme, write_report
 from runner.reports.answers import answer_sentences, channel_sentences, has_estimate_outside
-from runner.reports.csv_tables import cell, write_csv_tables
 from runner.reports.data import Bar, RunData, load_run
 from runner.reports.figures.media import half_life
 from runner.reports.figures.waterfall import waterfall_steps
@@ -234,8 +235,8 @@ def test_a_report_has_its_files(evil: RunFolder, run: RunData) -> None:
         "plan-same.png",
         "plan-dream.png",
     } | models
-    tables = {"contributions", "intervals", "response_curves", "pareto", "convergence", "plans", "candidates"}
-    assert {p.stem for p in (evil.path / "tables").iterdir()} == tables
+    absent = {"calibration", "refresh"}
+    assert {p.stem for p in (evil.path / "tables").iterdir()} == set(TABLES) - absent
 
 
 def test_pictures_have_the_size_of_a_page_and_something_on_it(evil: RunFolder) -> None:
@@ -254,9 +255,14 @@ def test_pictures_have_the_size_of_a_page_and_something_on_it(evil: RunFolder) -
 
 def test_the_parquet_tables_stay_as_they_were(evil: RunFolder, tmp_path: Path) -> None:
     folder = copy_without(evil, tmp_path, "report", "tables")
-    before = {p: hashlib.sha256(p.read_bytes()).digest() for p in folder.path.rglob("*.parquet")}
-    write_csv_tables(load_run(folder))
-    assert {p: hashlib.sha256(p.read_bytes()).digest() for p in folder.path.rglob("*.parquet")} == before
+
+    def digests() -> dict[Path, bytes]:
+        files = [p for p in folder.path.rglob("*.parquet") if p.parent.name != "tables"]
+        return {p: hashlib.sha256(p.read_bytes()).digest() for p in files}
+
+    before = digests()
+    write_tables(load_run(folder))
+    assert digests() == before
 
 
 def test_many_long_and_foreign_names_make_a_report(twelve: RunFolder) -> None:
@@ -439,7 +445,7 @@ def test_a_run_that_stopped_early_has_a_page_that_says_so(evil: RunFolder, tmp_p
     for key in ("selection", "findings", "timings"):
         assert say(f"missing.{key}") in text
     assert say("missing.plan", scenario="same") in text
-    assert not (folder.path / "tables").exists()
+    assert not list((folder.path / "tables").glob("contributions*"))
 
 
 def test_a_run_without_plans_refits_and_organic_media(tmp_path: Path) -> None:
@@ -537,7 +543,7 @@ def test_a_run_without_studies_has_no_section_of_them(page: str) -> None:
 
 def test_lift_studies_are_a_table_for_spreadsheets(calibrated: RunFolder, tmp_path: Path) -> None:
     folder = copy_without(calibrated, tmp_path)
-    assert "calibration" in write_csv_tables(load_run(folder))
+    assert "calibration" in write_tables(load_run(folder))
     with (folder.path / "tables" / "calibration.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["source"] == f"'={SCRIPT}"
@@ -547,22 +553,16 @@ def test_lift_studies_are_a_table_for_spreadsheets(calibrated: RunFolder, tmp_pa
 # -------------------------------------------------------------------------------------------------------------- tables
 
 
-def test_cells_that_spreadsheets_would_calculate_are_neutralised() -> None:
-    for text in ("=1+1", "+1", "-x", "@SUM(A1)", "\t=1", "\r=1", "\n=1"):
-        assert cell(text) == "'" + text
-    assert cell("a=b") == "a=b"
-    assert [cell(v) for v in (-1.5, -3, None, math.nan, math.inf, True)] == ["-1.5", "-3", "", "", "", "true"]
-    assert cell(0.1 + 0.2) == "0.30000000000000004"
-
-
 def test_tables_carry_a_byte_order_mark_and_neutral_names(evil: RunFolder) -> None:
     raw = (evil.path / "tables" / "plans.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
     assert {row["channel"] for row in rows} == {"tv", SCRIPT, "'" + FORMULA}
     assert {row["model"] for row in rows} == {"ensemble", *evil.selected()}
-    header = (evil.path / "tables" / "candidates.csv").read_text(encoding="utf-8-sig").splitlines()[0]
-    assert f"'{FORMULA}_alpha" in header
+    hyperparameters = (evil.path / "tables" / "hyperparameters.csv").read_text(encoding="utf-8-sig")
+    assert f"'{FORMULA}_alpha" in {
+        row["hyperparameter"] for row in csv.DictReader(io.StringIO(hyperparameters))
+    }
 
 
 def test_tables_read_back_to_the_same_numbers(evil: RunFolder) -> None:
@@ -574,7 +574,7 @@ def test_tables_read_back_to_the_same_numbers(evil: RunFolder) -> None:
 
 
 def test_clusters_stand_beside_the_fronts(evil: RunFolder) -> None:
-    text = (evil.path / "tables" / "pareto.csv").read_text(encoding="utf-8-sig")
+    text = (evil.path / "tables" / "candidates.csv").read_text(encoding="utf-8-sig")
     rows = {row["candidate"]: row for row in csv.DictReader(io.StringIO(text))}
     for row in evil.table("clusters").to_pylist():
         assert rows[row["candidate"]]["cluster"] == str(row["cluster"])
@@ -585,7 +585,7 @@ def test_clusters_stand_beside_the_fronts(evil: RunFolder) -> None:
 
 def test_writing_tables_twice_gives_the_same_bytes(evil: RunFolder, run: RunData) -> None:
     before = {p.name: p.read_bytes() for p in (evil.path / "tables").iterdir()}
-    write_csv_tables(run)
+    write_tables(run)
     assert {p.name: p.read_bytes() for p in (evil.path / "tables").iterdir()} == before
 
 
