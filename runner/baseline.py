@@ -113,29 +113,36 @@ def unused_settings(spec: ExperimentSpec) -> list[Finding]:
 
 
 def prophet_baseline(
-    spec: ExperimentSpec, panel: MediaPanel
+    spec: ExperimentSpec, panel: MediaPanel, holidays: Sequence[Holiday] | None = None
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """(component -> column, factor -> column of its effects), Prophet fitted on all rows.
 
+    Args:
+        spec, panel: what is fitted. holidays: of ``folded_holidays``, where they were read before.
     Raises:
         UserError: as ``check_baseline``, or Prophet refuses its settings or the data.
     """
-    fitted, factors = fit_baseline(spec, panel)
+    fitted, factors = fit_baseline(spec, panel, holidays)
     columns = fitted.columns(panel.dates, factors)
     return {c: columns[c] for c in spec.baseline.components}, {name: columns[name] for name in factors}
 
 
-def fit_baseline(spec: ExperimentSpec, panel: MediaPanel) -> tuple[ProphetFit, dict[str, Sequence[str]]]:
+def fit_baseline(
+    spec: ExperimentSpec, panel: MediaPanel, holidays: Sequence[Holiday] | None = None
+) -> tuple[ProphetFit, dict[str, Sequence[str]]]:
     """Prophet fitted on all rows, and the levels of the factors that it knows.
 
+    Args:
+        spec, panel, holidays: as of ``prophet_baseline``.
     Raises:
         UserError: as ``prophet_baseline``.
     """
-    check_baseline(spec, panel)
+    if holidays is None:
+        check_baseline(spec, panel)
+        holidays = folded_holidays(spec, panel)
     factors: dict[str, Sequence[str]] = {
         c.name: panel.factors[c.column] for c in spec.context if c.column in panel.factors
     }
-    holidays = folded_holidays(spec, panel)
     arguments = (
         panel.dates,
         panel.outcome,

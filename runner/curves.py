@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from mmm_core.types import FloatArray
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
 from runner.problem import modelled_media
-from runner.source import Source, near_name, number, read_table
+from runner.source import Source, near_name, read_table
 from runner.spec import CurveSpec, ExperimentSpec
 from runner.tables import table_of
 
@@ -96,43 +96,15 @@ def read_curve(entry: CurveSpec, where: str) -> tuple[FloatArray, FloatArray]:
         UserError: there is no such file, column or row, or the numbers are no curve.
     """
     source = Source.of(entry.path, read_table(entry.path, f"correct {where}.path"))
-    columns = {f"{where}.where": tuple(entry.where), f"{where}.spend": (entry.spend,)}
-    for key, names in {**columns, f"{where}.response": (entry.response,)}.items():
-        for name in names:
-            if name not in source.table:
-                hint = near_name(name, [str(column) for column in source.table.columns])
-                raise UserError(f"{entry.path}: there is no column {name!r} ({key}); {hint}")
-    source = _chosen(source, entry.where, where)
+    for key, name in {f"{where}.spend": entry.spend, f"{where}.response": entry.response}.items():
+        if name not in source.table:
+            hint = near_name(name, [str(column) for column in source.table.columns])
+            raise UserError(f"{entry.path}: there is no column {name!r} ({key}); {hint}")
+    source = source.where(entry.where, f"{where}.where")
     spend = source.numbers(entry.spend, "fill it or delete the row")
     response = source.numbers(entry.response, "fill it or delete the row")
     _check_points(source, entry, where, spend, response)
     return spend, response
-
-
-def _chosen(source: Source, where: Mapping[str, str], label: str) -> Source:
-    keep = np.ones(len(source.table), dtype=np.bool_)
-    for column, value in where.items():
-        cells = source.table[column].tolist()
-        same = np.array([_is_same(cell, value) for cell in cells])
-        if not same.any():
-            known = ", ".join(dict.fromkeys(str(cell) for cell in cells[:1000]))
-            raise UserError(
-                f"{source.path}: column {column!r}: no row is {value!r} ({label}.where); there are {known[:200]}"
-            )
-        keep &= same
-    if not keep.any():
-        raise UserError(f"{source.path}: no row has all values of {label}.where; remove one")
-    return replace(source, table=source.table[keep], rows=source.rows[keep])
-
-
-def _is_same(cell: Any, value: str) -> bool:
-    """Whether a cell is what the spec says, also where one writes 3 and the other 3.0."""
-    if str(cell).strip() == value.strip():
-        return True
-    try:
-        return number(cell) == number(value)
-    except (TypeError, ValueError):
-        return False
 
 
 def _check_points(

@@ -7,7 +7,7 @@ is refused with file, column and row and the remedy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -238,18 +238,24 @@ def _check_variation(source: Source, spec: ExperimentSpec, panel: MediaPanel) ->
 # ------------------------------------------------------------------------------------------------------------ panel
 
 
-def load_panel(spec: ExperimentSpec) -> MediaPanel:
-    """Read and check the table of a spec.
+def load_panel(spec: ExperimentSpec, read: Callable[[str], pd.DataFrame] = read_table) -> MediaPanel:
+    """Read and check the table of a spec, or those of its rows that ``data.where`` takes.
 
+    Args:
+        spec: what to read. read: makes a table of a path; another one than ``read_table`` may keep what it has read.
     Raises:
         UserError: the first thing wrong with it, in one sentence.
     """
-    return panel_from_table(spec, read_table(spec.data.path), spec.data.path)
+    source = Source.of(spec.data.path, read(spec.data.path))
+    return _panel(spec, source.where(spec.data.where, "data.where") if spec.data.where else source)
 
 
 def panel_from_table(spec: ExperimentSpec, table: pd.DataFrame, path: str) -> MediaPanel:
-    """The checked panel of a table that is already in memory; ``path`` names it in messages."""
-    source = Source.of(path, table)
+    """The checked panel of a table that is already in memory, all of it; ``path`` names it in messages."""
+    return _panel(spec, Source.of(path, table))
+
+
+def _panel(spec: ExperimentSpec, source: Source) -> MediaPanel:
     _check_columns(source, spec)
     found = source.days(spec.data.date)
     source, findings = _in_order(source, found)

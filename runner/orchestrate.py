@@ -16,10 +16,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -115,7 +115,7 @@ def run_experiment(
         studies = load_studies(spec, panel)
         check_scenarios(spec, panel)
     with ExitStack() as held:
-        with _backend(spec) as backend, ThreadPoolExecutor(max_workers=1) as beside:
+        with backend_of(spec) as backend, ThreadPoolExecutor(max_workers=1) as beside:
             # Ray starts, and kernels that are not on disk yet are compiled, while Prophet is loaded and fitted:
             # compiled here they are ready for every worker of this machine, which would each compile them for itself.
             backend.warm_up()
@@ -123,12 +123,12 @@ def run_experiment(
             with stages("baseline"):
                 problem, noticed = build_problem(spec, panel, studies)
                 candidates.check(spec, problem)
-                _start(backend)
+                start(backend)
                 compiled.result()
             findings = [*known, *panel.findings, *resolved.findings, *noticed]
             prepared = Prepared(spec, panel, studies, problem, findings, resolved.tables)
-            folder = _new_folder(prepared, runs)
-            held.enter_context(_filling(folder))
+            folder = new_folder(prepared, runs)
+            held.enter_context(filling(folder))
             mirror = held.enter_context(mirrored(folder, spec, tracking_uri))
             results = _compute(prepared, candidates, backend, folder, stages)
         _present(prepared, folder, results, stages, mirror)
@@ -145,13 +145,26 @@ def resume_run(
         tracking_uri, progress: as in ``run_experiment``.
     """
     stages = Stages(progress)
-    with _filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
+    with filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
         folder.sweep()
         folder.set_status("running")
-        with _backend(prepared.spec) as backend:
-            _start(backend)
+        with backend_of(prepared.spec) as backend:
+            start(backend)
             results = _compute(prepared, Searched(), backend, folder, stages)
         _present(prepared, folder, results, stages, mirror)
+
+
+def fill(
+    prepared: Prepared, folder: RunFolder, backend: Backend, stages: Stages, *, has_report: bool
+) -> None:
+    """All stages after the baseline in a folder that is there, for a run that is part of a larger one.
+
+    Args:
+        prepared: what the folder began with. folder: gets the results. backend: where. stages: are told of.
+        has_report: whether to write one.
+    """
+    results = _compute(prepared, Searched(), backend, folder, stages)
+    _present(prepared, folder, results, stages, None, has_report=has_report)
 
 
 def run_prepared(
@@ -172,8 +185,8 @@ def run_prepared(
     """
     stages = Stages(progress)
     candidates.check(prepared.spec, prepared.problem)
-    folder = _new_folder(prepared, runs, origin)
-    with _filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
+    folder = new_folder(prepared, runs, origin)
+    with filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
         with open_backend("serial", ClusterConfig()) as backend:
             backend.start()
             results = _compute(prepared, candidates, backend, folder, stages)
@@ -181,7 +194,8 @@ def run_prepared(
     return folder
 
 
-def _backend(spec: ExperimentSpec) -> Backend:
+def backend_of(spec: ExperimentSpec) -> Backend:
+    """Where a spec is executed, not started; UserError where its execution makes no sense."""
     try:
         execution = spec.execution
         config = ClusterConfig(
@@ -195,14 +209,23 @@ def _backend(spec: ExperimentSpec) -> Backend:
     return open_backend(spec.execution.backend, config)
 
 
-def _start(backend: Backend) -> None:
+def start(backend: Backend) -> None:
+    """Start a backend; UserError where there is no place to run."""
     try:
         backend.start()
     except BackendUnavailable as error:
         raise UserError(f"execution.address: {error}") from error
 
 
-def _new_folder(prepared: Prepared, runs: Path, origin: Mapping[str, Any] | None = None) -> RunFolder:
+def new_folder(
+    prepared: Prepared,
+    runs: Path,
+    origin: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    belongs: Mapping[str, Any] | None = None,
+) -> RunFolder:
+    """The folder of a run that begins, with all that stands before the first candidate; see ``RunFolder.create``."""
     return RunFolder.create(
         runs,
         prepared.spec,
@@ -212,11 +235,31 @@ def _new_folder(prepared: Prepared, runs: Path, origin: Mapping[str, Any] | None
         findings=prepared.findings,
         tables=prepared.tables,
         origin=origin,
+        name=name,
+        belongs=belongs,
     )
 
 
+class Fillable(Protocol):
+    """A folder that takes some time to fill."""
+
+    path: Path
+
+    def held(self) -> AbstractContextManager[object]:
+        """Keep other processes from writing into it."""
+        ...
+
+    def manifest(self) -> dict[str, Any]:
+        """Says, under ``status``, how it stands."""
+        ...
+
+    def set_status(self, status: str) -> None:
+        """Note how it stands."""
+        ...
+
+
 @contextmanager
-def _filling(folder: RunFolder) -> Iterator[None]:
+def filling(folder: Fillable) -> Iterator[None]:
     """While a folder is filled: what stops the run is noted in it, and the user is told how to go on.
 
     Raises:
@@ -226,15 +269,15 @@ def _filling(folder: RunFolder) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            _note_end(folder, "interrupted")
+            note_end(folder, "interrupted")
             raise RunInterrupted(folder.path) from None
         except (BackendUnavailable, WorkerLost, OSError) as error:
-            _note_end(folder, "failed")
+            note_end(folder, "failed")
             raise UserError(
                 f"{_reason(error)}; what was done is kept, go on with: mmm resume {folder.path}"
             ) from error
         except BaseException:
-            _note_end(folder, "failed")
+            note_end(folder, "failed")
             raise
 
 
@@ -246,7 +289,7 @@ def _reason(error: Exception) -> str:
     return str(error).rstrip(".")
 
 
-def _note_end(folder: RunFolder, status: str) -> None:
+def note_end(folder: Fillable, status: str) -> None:
     """The results may stand although the report failed; and a full disk takes no note."""
     with suppress(OSError):
         if folder.manifest()["status"] != "done":
@@ -323,7 +366,13 @@ def _write_changes(
 
 
 def _present(
-    prepared: Prepared, folder: RunFolder, results: Results, stages: Stages, mirror: MirrorProcess | None
+    prepared: Prepared,
+    folder: RunFolder,
+    results: Results,
+    stages: Stages,
+    mirror: MirrorProcess | None,
+    *,
+    has_report: bool = True,
 ) -> None:
     """Everything that only shows numbers: summary, report, MLflow. A failure here costs no result."""
     problem = prepared.problem
@@ -336,8 +385,9 @@ def _present(
     folder.write_findings(findings)
     folder.set_status("done")
     _write_summary(prepared, folder, results, findings, stages)
-    with stages("report"):
-        write_report(folder)
+    if has_report:
+        with stages("report"):
+            write_report(folder)
     if mirror is not None:
         with stages("tracking"):
             late = mirror.finish(seconds_to_wait(stages.total))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mmm_core.errors import UserError
 from mmm_core.evaluate import split_window
-from mmm_core.features import factor_columns
+from mmm_core.features import Holiday, factor_columns
 from mmm_core.types import FloatArray, ModelProblem, PenaltyScale, ReferenceShares, Role, Solver
 from runner.baseline import prophet_baseline, unused_settings
 from runner.dataset import MediaPanel
@@ -91,9 +91,13 @@ def _columns_of(spec: ExperimentSpec, panel: MediaPanel, context: ContextSpec) -
     return list(factor_columns(context.name, levels))
 
 
-def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, FloatArray], list[Finding]]:
+def design_columns(
+    spec: ExperimentSpec, panel: MediaPanel, holidays: Sequence[Holiday] | None = None
+) -> tuple[dict[str, FloatArray], list[Finding]]:
     """The K columns before adstock, by name: baseline, context, paid, organic. This is where Prophet is fitted.
 
+    Args:
+        spec, panel: what is built. holidays: as of ``prophet_baseline``.
     Raises:
         UserError: Prophet or the holidays fail, or two columns would have one name.
     """
@@ -102,7 +106,7 @@ def design_columns(spec: ExperimentSpec, panel: MediaPanel) -> tuple[dict[str, F
     baseline = {name: panel.numeric[name] for name in spec.baseline.precomputed}
     effects: dict[str, FloatArray] = {}
     if spec.baseline.components:
-        baseline, effects = prophet_baseline(spec, panel)
+        baseline, effects = prophet_baseline(spec, panel, holidays)
     columns = list(baseline.items())
     for column, context in context_columns(spec, panel).items():
         levels = panel.factors.get(context.column)
@@ -174,18 +178,21 @@ def _reference(spec: ExperimentSpec, panel: MediaPanel, columns: tuple[str, ...]
 
 
 def build_problem(
-    spec: ExperimentSpec, panel: MediaPanel, studies: Studies | None = None
+    spec: ExperimentSpec,
+    panel: MediaPanel,
+    studies: Studies | None = None,
+    holidays: Sequence[Holiday] | None = None,
 ) -> tuple[ModelProblem, list[Finding]]:
     """From panel to problem, checked against the spec.
 
     Args:
         spec: what to build. panel: the data.
-        studies: the spec's lift studies where they were read before; else they are read here.
+        studies, holidays: the spec's lift studies and holidays where they were read before; else they are read here.
     Raises:
         UserError: as ``design_columns``, ``check_rows`` and ``load_studies``.
     """
     studies = studies or load_studies(spec, panel)
-    design, findings = design_columns(spec, panel)
+    design, findings = design_columns(spec, panel, holidays)
     problem = assemble_problem(spec, panel, design, studies)
     check_names(problem)
     noticed = [] if studies is None else list(studies.findings)

@@ -44,7 +44,7 @@ def prepared_of(folder: RunFolder, asked: ExperimentSpec | None = None) -> Prepa
         raise UserError(f"{folder.path}: its model was imported, not searched for; import it again")
     differences = [
         *_spec_differences(spec, asked),
-        *_version_differences(folder.manifest()["versions"], versions()),
+        *version_differences(folder.manifest()["versions"], versions()),
     ]
     panel = folder.panel(spec)
     problem = folder.problem(spec, panel)
@@ -86,7 +86,7 @@ def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(value, f"{path}.{key}" if path else str(key))
 
 
-def _version_differences(began: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+def version_differences(began: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for package in sorted({*began, *now} - set(HARMLESS)):
         if began.get(package) != now.get(package):
             yield f"{package} was {began.get(package, 'absent')}, is {now.get(package, 'absent')}"

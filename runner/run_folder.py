@@ -9,7 +9,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
+# Of the folder of several models: what was asked, and where their run folders are.
+PORTFOLIO_FILE, MODELS = "portfolio.json", "models"
 VERSIONED = (
     "numpy",
     "scipy",
@@ -67,6 +69,8 @@ class RunFolder:
         findings: Sequence[Finding] = (),
         tables: Mapping[str, pa.Table] | None = None,
         origin: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        belongs: Mapping[str, Any] | None = None,
     ) -> RunFolder:
         """A new folder ``<name>-<utc timestamp>-<spec digest>`` with spec, inputs and manifest; all or nothing.
 
@@ -74,6 +78,7 @@ class RunFolder:
             runs: where. spec, panel, problem, studies: what is run. findings: what was noticed about them.
             tables: beside them, by name.
             origin: where models that were not searched for come from; noted in the manifest.
+            name: of the folder, where it is known before. belongs: the run of many models that this is one of.
 
         Raises:
             UserError: the folder of runs cannot be written.
@@ -86,7 +91,8 @@ class RunFolder:
                 draft = cls(Path(scratch) / "run")
                 draft._write_inputs(spec, panel, problem, studies, findings, tables or {})
                 facts = {**({"origin": dict(origin)} if origin else {}), **(_refresh_facts(spec))}
-                return cls(draft._appear(runs, spec, _manifest(spec, panel, problem, facts)))
+                facts |= {"portfolio": dict(belongs)} if belongs else {}
+                return cls(draft._appear(runs, spec, _manifest(spec, panel, problem, facts), name))
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise UserError(
@@ -113,23 +119,16 @@ class RunFolder:
         for name, table in tables.items():
             write_table(self.path / f"{name}.parquet", table)
 
-    def _appear(self, runs: Path, spec: ExperimentSpec, manifest: Mapping[str, Any]) -> Path:
-        """Give the folder its name, by a rename: it is there with all it begins with, or not at all.
+    def _appear(
+        self, runs: Path, spec: ExperimentSpec, manifest: Mapping[str, Any], name: str | None
+    ) -> Path:
+        def write_id(run_id: str) -> None:
+            self.write_manifest({**manifest, "run_id": run_id})
 
-        Two runs of one spec in one second wait for the next second: the name is the identity of a run.
-        """
-        while True:
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-            path = runs / f"{spec.name}-{stamp}-{spec.digest[:8]}"
-            self.write_manifest({**manifest, "run_id": path.name})
-            try:
-                self.path.rename(path)
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-                time.sleep(0.2)
-                continue
-            return path
+        if name is None:
+            return appear(self.path, runs, spec.name, spec.digest, write_id)
+        write_id(name)
+        return self.path.rename(runs / name)
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -140,6 +139,8 @@ class RunFolder:
                 f"{path}: there is no such run folder; mmm run prints the path of the one it makes"
             )
         folder = cls(path)
+        if is_portfolio_folder(path):
+            raise UserError(f"{path}: a run of several models; give one of the folders in {path / MODELS}")
         for name in ("manifest.json", "spec.yaml", "inputs/panel.parquet", "inputs/design.parquet"):
             if not (path / name).is_file():
                 raise UserError(
@@ -292,6 +293,31 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:  # such as a name that is too long
         return False
+
+
+def appear(draft: Path, runs: Path, name: str, digest: str, write_id: Callable[[str], None]) -> Path:
+    """Give a folder its name, by a rename: it is there with all it begins with, or not at all.
+
+    Two runs of one spec in one second wait for the next second: the name is the identity of a run.
+
+    Args:
+        draft: the folder. runs: where it is to appear. name, digest: of its spec. write_id: notes its name in it.
+    """
+    while True:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = runs / f"{name}-{stamp}-{digest[:8]}"
+        write_id(path.name)
+        try:
+            return draft.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            time.sleep(0.2)
+
+
+def is_portfolio_folder(path: Path) -> bool:
+    """Whether a folder is that of several models, each with a run folder of its own in it."""
+    return (path / PORTFOLIO_FILE).is_file() and (path / "manifest.json").is_file()
 
 
 def _manifest(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from importlib import import_module
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_core.errors import UserError
 from mmm_core.types import DateArray, FloatArray, IntArray
@@ -301,6 +302,30 @@ class Source:
         order = np.argsort(dates, kind="stable")
         return replace(self, table=self.table.iloc[order], rows=self.rows[order], dates=dates[order])
 
+    def where(self, values: Mapping[str, str], label: str) -> Source:
+        """The rows whose columns have these values, also where one writes 3 and the other 3.0.
+
+        Args:
+            values: column -> what its cells must be. label: how messages call that key of the spec.
+        Raises:
+            UserError: no such column, or no row with the values.
+        """
+        keep = np.ones(len(self.table), dtype=np.bool_)
+        for column, value in values.items():
+            if column not in self.table:
+                hint = near_name(column, [str(name) for name in self.table.columns])
+                raise UserError(f"{self.path}: there is no column {column!r} ({label}); {hint}")
+            same = _rows_of(self.table[column], value)
+            if not same.any():
+                known = ", ".join(dict.fromkeys(str(cell) for cell in self.table[column].head(1000)))
+                raise UserError(
+                    f"{self.path}: column {column!r}: no row is {value!r} ({label}); there are {known[:200]}"
+                )
+            keep &= same
+        if not keep.any():
+            raise UserError(f"{self.path}: no row has all values of {label}; remove one")
+        return replace(self, table=self.table[keep], rows=self.rows[keep])
+
     def fail(self, column: str, problem: str, index: int | None = None) -> UserError:
         """The sentence about a column, or about one of its cells."""
         row = "" if index is None else f"row {self.rows[index]} "
@@ -365,3 +390,22 @@ class Source:
     def has_number(self, column: str) -> bool:
         """Whether any cell of a column is a number."""
         return any(not is_missing(cell) and is_number(cell) for cell in self.cells(column))
+
+
+def _rows_of(cells: pd.Series[Any], value: str) -> NDArray[np.bool_]:
+    """Which cells are what the spec says; each different cell is looked at once, as a long table has few of them."""
+    import pandas as pd
+
+    codes, different = pd.factorize(cells, use_na_sentinel=False)
+    same = np.array([_is_same(cell, value) for cell in different], dtype=np.bool_)
+    rows: NDArray[np.bool_] = same[codes]
+    return rows
+
+
+def _is_same(cell: Any, value: str) -> bool:
+    if str(cell).strip() == value.strip():
+        return True
+    try:
+        return number(cell) == number(value)
+    except (TypeError, ValueError):
+        return False

@@ -32,7 +32,7 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def _say(out: Console, line: str) -> None:
+def say(out: Console, line: str) -> None:
     """One line as it is: no markup in it, no line break that a copied path would not survive."""
     out.print(line, markup=False, soft_wrap=True)
 
@@ -42,12 +42,12 @@ def print_validation(path: str, result: ValidationResult) -> None:
     out = console()
     panel = result.panel
     window = panel.dates[panel.start : panel.stop]
-    _say(out, f"{path}: valid")
-    _say(
+    say(out, f"{path}: valid")
+    say(
         out,
         f"  {len(panel.dates)} {panel.frequency} rows, window of {len(window)}: {window[0]} to {window[-1]}",
     )
-    _say(out, f"  {len(result.spec.channels)} paid channels, {len(result.spec.organic)} organic")
+    say(out, f"  {len(result.spec.channels)} paid channels, {len(result.spec.organic)} organic")
     _print_findings(out, [(f.status, f.details, f.recommendation) for f in result.findings])
 
 
@@ -64,10 +64,10 @@ def print_run(folder: RunFolder) -> None:
     seconds = folder.json("timings")["total"]
     rate = summary["candidates_per_second"]
     n = summary["candidates"]
-    _say(out, f"{n:,} candidate{'s' * (n != 1)}, {rate:,.0f} a second; {seconds:.1f} s in all")
-    _say(out, f"report: {folder.path / 'report' / 'index.html'}")
+    say(out, f"{n:,} candidate{'s' * (n != 1)}, {rate:,.0f} a second; {seconds:.1f} s in all")
+    say(out, f"report: {folder.path / 'report' / 'index.html'}")
     _say_tracking(out, folder)
-    _say(out, f"run folder: {folder.path}")
+    say(out, f"run folder: {folder.path}")
 
 
 def _say_tracking(out: Console, folder: RunFolder) -> None:
@@ -78,7 +78,7 @@ def _say_tracking(out: Console, folder: RunFolder) -> None:
     if standing is None or standing.state in (State.FAILED, State.STOPPED):
         return
     rest = "" if standing.state is State.DONE else f"; to have it at once: mmm track {folder.path}"
-    _say(out, standing.sentence + rest)
+    say(out, standing.sentence + rest)
 
 
 def print_refresh(folder: RunFolder) -> None:
@@ -86,13 +86,13 @@ def print_refresh(folder: RunFolder) -> None:
     out = console()
     told = folder.json("summary")["refresh"]
     rows = [row for row in folder.table("refresh").to_pylist() if row["quantity"] in ("roas", "cpa")]
-    _say(
+    say(
         out,
         f"Refresh {told['depth']} with {told['periods']} new periods, model {told['candidate']} of {told['run']}",
     )
     metric = rows[0]["quantity"].upper()
     header = ["channel", f"{metric} before", "now", "change", "standard errors", "mostly by"]
-    _print_table(out, header, [_moved(row) for row in rows])
+    print_table(out, header, [_moved(row) for row in rows])
     print_run(folder)
 
 
@@ -103,8 +103,8 @@ def _moved(row: dict[str, Any]) -> list[str]:
     errors = "-" if counted is None else f"{counted:+.1f}"
     return [
         row["component"],
-        _number(before),
-        _number(after),
+        decimals(before),
+        decimals(after),
         change,
         errors,
         row["reason"].replace("_", " ") or "-",
@@ -116,7 +116,7 @@ def print_import(imported: Imported) -> None:
     out = console()
     comparison = imported.comparison
     worst, (channel, moved) = comparison.worst, comparison.worst_efficiency
-    _say(
+    say(
         out,
         f"{imported.version}, model {imported.solution}: {'the same' if comparison.agrees else 'not quite the same'} "
         f"here; no {comparison.unit.upper()} differs by more than {moved:.1g} of itself ({channel}), no number of the "
@@ -133,12 +133,12 @@ def _print_models(out: Console, selected: Sequence[dict[str, Any]], metric: str)
             str(model["cluster"]),
             f"{model['nrmse']:.4f}",
             f"{model['decomp_rssd']:.4f}",
-            *(_number(model[metric][channel]) for channel in channels),
+            *(decimals(model[metric][channel]) for channel in channels),
         ]
         for model in selected
     ]
-    _say(out, f"Selected models, best first ({metric.upper()} by channel)")
-    _print_table(out, ["model", "cluster", "nrmse", "rssd", *channels], rows)
+    say(out, f"Selected models, best first ({metric.upper()} by channel)")
+    print_table(out, ["model", "cluster", "nrmse", "rssd", *channels], rows)
 
 
 def _print_plan_summary(
@@ -156,7 +156,7 @@ def _print_plan_heading(out: Console, scenario: str, whose: str, plan: dict[str,
         told = f"response {_percent(plan['optimised_response'], plan['initial_response'], 1)}"
         if plan.get("goal") == "target_outcome":
             told += f", spend {_percent(plan['optimised_spend'], plan['initial_spend'], 1)}"
-    _say(out, f"Plan {scenario}, {whose}, {plan['start']} to {plan['end']}: {told}")
+    say(out, f"Plan {scenario}, {whose}, {plan['start']} to {plan['end']}: {told}")
 
 
 def _print_channels(out: Console, rows: Sequence[dict[str, Any]], metric: str) -> None:
@@ -164,16 +164,16 @@ def _print_channels(out: Console, rows: Sequence[dict[str, Any]], metric: str) -
     cells = []
     for row in rows:
         before, after = row["initial_spend"], row["optimised_spend"]
-        efficiency = (_number(row[f"initial_{metric}"]), _number(row[f"optimised_{metric}"]))
+        efficiency = (decimals(row[f"initial_{metric}"]), decimals(row[f"optimised_{metric}"]))
         cells.append(
             [row["channel"], f"{before:,.0f}", f"{after:,.0f}", _percent(after, before), *efficiency]
         )
     before, after = (sum(row[key] for row in rows) for key in ("initial_spend", "optimised_spend"))
     cells.append(["total", f"{before:,.0f}", f"{after:,.0f}", _percent(after, before), "", ""])
-    _print_table(out, header, cells)
+    print_table(out, header, cells)
 
 
-def _print_table(out: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(out: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table whose first column is text and whose others are numbers; names are never taken for markup."""
     table = Table()
     for position, name in enumerate(header):
@@ -195,10 +195,10 @@ def print_plans(result: Allocation) -> None:
         told = plan.message
         if plan.status == "solved":
             told = f"response {_percent(plan.optimised.total_response, plan.initial.total_response, 1)}"
-        _say(out, f"  model {candidate}: {told}")
+        say(out, f"  model {candidate}: {told}")
     for note in plans.ensemble.notes:
-        _say(out, f"  {note}")
-    _say(out, f"plans: {result.folder.path / 'scenarios' / plans.scenario.name}")
+        say(out, f"  {note}")
+    say(out, f"plans: {result.folder.path / 'scenarios' / plans.scenario.name}")
 
 
 def _rows(plan: Plan, scenario: str) -> list[dict[str, Any]]:
@@ -213,13 +213,14 @@ def _metric(plan: Plan) -> str:
 def _print_findings(out: Console, findings: Sequence[tuple[Severity, str, str]]) -> None:
     ordered = sorted(findings, key=lambda f: list(MARKS).index(f[0]), reverse=True)
     for severity, details, recommendation in ordered[:SHOWN_FINDINGS]:
-        _say(out, f"{MARKS[severity]} {details} {recommendation}".rstrip())
+        say(out, f"{MARKS[severity]} {details} {recommendation}".rstrip())
     if len(ordered) > SHOWN_FINDINGS:
-        _say(out, f"· and {len(ordered) - SHOWN_FINDINGS} more findings in the report")
+        say(out, f"· and {len(ordered) - SHOWN_FINDINGS} more findings in the report")
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None or not np.isfinite(value) else f"{value:,.2f}"
+def decimals(value: float | None, digits: int = 2) -> str:
+    """A number for a table, a dash where there is none."""
+    return "-" if value is None or not np.isfinite(value) else f"{value:,.{digits}f}"
 
 
 def _percent(after: float, before: float, digits: int = 0) -> str:

@@ -23,6 +23,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any key of the spec, such as search.iterations=300. Repeatable."),
 ]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Of a spec of several models, this one. Repeatable.")
+]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that run folders are made in.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from runner.portfolio import PortfolioFolder
+    from runner.run_folder import RunFolder
 
 
 def print_json(value: Any) -> None:
@@ -14,6 +18,25 @@ def print_json(value: Any) -> None:
     from runner.tables import to_plain
 
     typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False))
+
+
+def print_result(folder: RunFolder | PortfolioFolder, *, as_json: bool) -> None:
+    """A finished run, or one of several models, whose failures are told on the error stream too."""
+    from runner.portfolio import PortfolioFolder
+
+    if as_json:
+        print_json({**folder.json("summary"), "run_folder": str(folder.path)})
+    elif isinstance(folder, PortfolioFolder):
+        from runner.portfolio.show import print_portfolio
+
+        print_portfolio(folder)
+    else:
+        from runner.terminal import print_run
+
+        print_run(folder)
+    if isinstance(folder, PortfolioFolder) and (failures := folder.json("summary")["failures"]):
+        told = f"{len(failures)} models failed, {failures[0]['model']} first"
+        warn(f"{told}; correct their data and go on with: mmm resume {folder.path}")
 
 
 def write(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runner.cli.options import DEFAULT_RUNS, Backend, Json, Quiet, RayAddress, Runs, TrackingUri, Workers
-from runner.cli.printing import print_json
+from runner.cli.printing import print_result
 
 
 def resume(
@@ -36,7 +36,6 @@ def resume(
     Example: `mmm resume runs/quickstart-…`
     """
     from runner.commands import resume as command
-    from runner.terminal import print_run
 
     folder = command.run(
         source,
@@ -48,7 +47,4 @@ def resume(
         tracking_uri=tracking_uri,
         quiet=quiet or as_json,
     )
-    if as_json:
-        print_json({**folder.json("summary"), "run_folder": str(folder.path)})
-    else:
-        print_run(folder)
+    print_result(folder, as_json=as_json)

@@ -7,6 +7,7 @@ from runner.cli.options import (
     Backend,
     DataPath,
     Json,
+    Models,
     Overrides,
     Quiet,
     RayAddress,
@@ -15,7 +16,7 @@ from runner.cli.options import (
     TrackingUri,
     Workers,
 )
-from runner.cli.printing import print_json
+from runner.cli.printing import print_result
 
 
 def run(
@@ -27,6 +28,7 @@ def run(
     backend: Backend = None,
     address: RayAddress = None,
     tracking_uri: TrackingUri = None,
+    model: Models = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -35,7 +37,6 @@ def run(
     Example: `mmm run experiments/quickstart.yaml --set search.iterations=500`
     """
     from runner.commands import run as command
-    from runner.terminal import print_run
 
     folder = command.run(
         spec,
@@ -46,9 +47,7 @@ def run(
         backend=backend,
         address=address,
         tracking_uri=tracking_uri,
+        models=model or [],
         quiet=quiet or as_json,
     )
-    if as_json:
-        print_json({**folder.json("summary"), "run_folder": str(folder.path)})
-    else:
-        print_run(folder)
+    print_result(folder, as_json=as_json)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmm_core.errors import UserError
 from runner.latest import find_run
-from runner.run_folder import RunFolder
+from runner.run_folder import RunFolder, is_portfolio_folder
 from runner.tables import write_json
 from runner.tracking.base import TrackingFailed
 from runner.tracking.beside import Standing, State, write_standing
@@ -34,6 +34,8 @@ def run(
     Raises:
         UserError: no such run, or a store that cannot be reached or written; what was written before stays.
     """
+    if is_portfolio_folder(Path(source)):
+        return _track_portfolio(source, tracking_uri, quiet)
     folder = find_run(source, runs)
     try:
         with _bar(quiet) as tell:
@@ -43,6 +45,20 @@ def run(
     except TrackingFailed as error:
         raise UserError(f"{error}; the run folder has everything, run mmm track again later") from error
     write_standing(folder, Standing(State.DONE, report.store, report.experiment))
+    return report
+
+
+def _track_portfolio(source: str | Path, tracking_uri: str | None, quiet: bool) -> MirrorReport:
+    from runner.portfolio import PortfolioFolder
+    from runner.portfolio.beside import mirror_portfolio
+
+    folder = PortfolioFolder.open(source)
+    try:
+        with _bar(quiet) as tell:
+            report = mirror_portfolio(folder, tracking_uri, tell)
+    except TrackingFailed as error:
+        raise UserError(f"{error}; the run folder has everything, run mmm track again later") from error
+    write_standing(RunFolder(folder.path), Standing(State.DONE, report.store, report.experiment))
     return report
 
 

@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mmm_core.errors import UserError
 from runner.baseline import check_baseline, unused_settings
 from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
 from runner.resolve import resolve
 from runner.scenarios import check_scenarios
 from runner.search.nevergrad_searcher import check_optimizer
+from runner.source import read_table
 from runner.spec import ExperimentSpec, load_spec
 from runner.studies import load_studies
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # Dimensions that an optimizer is tried in; how many a search will have is known once Prophet has made the columns.
 N_PROBED = 10
+
+
+@dataclass(frozen=True)
+class ValidatedModel:
+    """One of several models: what can be said of it, or in a sentence why it cannot be run."""
+
+    name: str
+    result: ValidationResult | None
+    message: str = ""
+
+
+def run_models(
+    spec: str | Path, *, data: str | None = None, overrides: Sequence[str] = (), models: Sequence[str] = ()
+) -> list[ValidatedModel]:
+    """Check each model of a spec that names several.
+
+    Args:
+        spec, data, overrides: as of ``run``. models: these alone.
+    Raises:
+        UserError: the spec itself cannot be used.
+    """
+    from runner.portfolio import load_portfolio
+
+    portfolio = load_portfolio(spec, data=data, overrides=overrides)
+    portfolio = portfolio.only(models) if models else portfolio
+    found = []
+    for member in portfolio.members:
+        try:
+            found.append(ValidatedModel(member.name, validate_spec(member.spec, portfolio.read)))
+        except UserError as error:
+            found.append(ValidatedModel(member.name, None, str(error)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -37,10 +75,16 @@ def run(spec: str | Path, *, data: str | None = None, overrides: Sequence[str] =
     Raises:
         UserError: the first thing that cannot be used.
     """
+    return validate_spec(load_spec(spec, data=data, overrides=overrides))
+
+
+def validate_spec(
+    decoded: ExperimentSpec, read: Callable[[str], pd.DataFrame] = read_table
+) -> ValidationResult:
+    """``run`` for a spec that is decoded; ``read`` as of ``load_panel``."""
     from runner.problem import check_panel_rows
 
-    decoded = load_spec(spec, data=data, overrides=overrides)
-    panel = load_panel(decoded)
+    panel = load_panel(decoded, read)
     resolved = resolve(decoded, panel)
     decoded = resolved.spec
     findings = [

@@ -6,7 +6,15 @@ in one sentence. Defaults are written here and nowhere else; ``ExperimentSpec.re
 
 from runner.spec.experiment import DEFAULT_RANGES, ExperimentSpec
 from runner.spec.fields import RESERVED_NAMES, Sign
-from runner.spec.loading import apply_override, decode, load_spec, read_yaml
+from runner.spec.loading import (
+    absolute_paths,
+    apply_override,
+    decode,
+    load_spec,
+    parse_value,
+    read_yaml,
+    set_key,
+)
 from runner.spec.messages import sentence
 from runner.spec.refresh import PreviousComponent, PreviousMedium, PreviousSpec, RefreshSpec
 from runner.spec.scenarios import DEFAULT_BOUNDS, HorizonSpec, ScenarioSpec
@@ -37,9 +45,12 @@ __all__ = [
     "RefreshSpec",
     "ScenarioSpec",
     "Sign",
+    "absolute_paths",
     "apply_override",
     "decode",
     "load_spec",
+    "parse_value",
     "read_yaml",
     "sentence",
+    "set_key",
 ]

@@ -65,38 +65,50 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
         UserError: no ``=``, or a key on the way that is not a mapping or list.
     """
     path, equals, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(path.strip().split(".")):
         raise UserError(f"--set {override}: expected key=value, for example search.iterations=300")
+    value = parse_value(text, f"--set {override}")
+    set_key(tree, path.strip(), value, f"--set {override}")
+
+
+def parse_value(text: str, label: str) -> Any:
+    """A value as YAML reads it; ``label`` is how messages call where it stands."""
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)
+        return yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError:
-        raise UserError(f"--set {override}: the value is not valid YAML; put text into quotes") from None
+        raise UserError(f"{label}: the value is not valid YAML; put text into quotes") from None
+
+
+def set_key(tree: dict[str, Any], path: str, value: Any, label: str) -> None:
+    """Set one key of a spec by its path, such as ``channels.tv.spend``; ``label`` is how messages call the change.
+
+    Raises:
+        UserError: as ``apply_override``.
+    """
+    keys = path.split(".")
+    if not all(keys):
+        raise UserError(f"{label}: {path!r} is no key; expected one such as search.iterations")
     node: Any = tree
     for key in keys[:-1]:
-        place = _place(node, key, override)
+        place = _place(node, key, label)
         if isinstance(node, dict) and node.get(place) is None:
             node[place] = {}
         node = node[place]
-    node[_place(node, keys[-1], override)] = value
+    node[_place(node, keys[-1], label)] = value
 
 
-def _place(node: Any, key: str, override: str) -> Any:
+def _place(node: Any, key: str, label: str) -> Any:
     """Where a key of an override points to: a key of a mapping, or a position in a list."""
     if isinstance(node, dict):
         return key
     if not isinstance(node, list):
-        raise UserError(
-            f"--set {override}: {key!r} is inside something that is not a mapping; correct the key"
-        )
+        raise UserError(f"{label}: {key!r} is inside something that is not a mapping; correct the key")
     if key.isdecimal() and int(key) < len(node):
         return int(key)
     named = [item.get("name") if isinstance(item, dict) else item for item in node]
     if key in named:
         return named.index(key)
-    raise UserError(
-        f"--set {override}: {key!r} is neither a position nor a name in that list{suggest(key, named)}"
-    )
+    raise UserError(f"{label}: {key!r} is neither a position nor a name in that list{suggest(key, named)}")
 
 
 def decode(tree: Any, source: str) -> ExperimentSpec:
@@ -107,6 +119,10 @@ def decode(tree: Any, source: str) -> ExperimentSpec:
     """
     if not isinstance(tree, dict):
         raise UserError(f"{source}: expected a mapping with name, data, outcome and channels")
+    if "models" in tree:
+        raise UserError(
+            f"{source}: names several models, and this is about one; give the run folder of one, or its spec.yaml"
+        )
     try:
         return ExperimentSpec.model_validate(tree)
     except ValidationError as error:
@@ -132,7 +148,7 @@ def load_spec(path: str | Path, *, data: str | None = None, overrides: Sequence[
             entry = tree.setdefault("data", {})
             if isinstance(entry, dict):
                 entry["path"] = str(data if "://" in str(data) else Path(data).absolute())
-        _absolute_paths(tree, path.parent)
+        absolute_paths(tree, path.parent)
     return decode(tree, str(path))
 
 
@@ -144,7 +160,8 @@ def _long_form(tree: dict[str, Any]) -> None:
             parent[key] = {"path": parent[key]}
 
 
-def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
+def absolute_paths(tree: dict[str, Any], folder: Path) -> None:
+    """Let the paths in a spec, which are relative to its file's folder, be absolute."""
     _long_form(tree)
     for entry in file_entries(tree):
         path = entry["path"]

@@ -28,10 +28,14 @@ PROPHET_COMPONENTS = ("trend", "season", "monthly", "weekday", "holiday")
 
 
 class DataSpec(Strict):
-    """Where the table is and which column is the date."""
+    """Where the table is and which column is the date.
+
+    ``where`` takes the rows whose columns have these values, such as one market of a table of many.
+    """
 
     path: Text
     date: Text
+    where: dict[str, Text] = Field(default_factory=dict)
 
 
 class OutcomeSpec(Strict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,22 @@ class Mirroring(Writing):
     def bring(self) -> None:
         """All of the folder: write what is missing, renew what is old, delete what is too much."""
         self.bring_plan(plan_contents(self.folder))
+
+    def bring_brief(self) -> None:
+        """Write the run itself with its numbers, without files and runs below it, unless it is there.
+
+        What is there of the rest is left alone, and ``bring`` adds it at any later time.
+        """
+        planned = plan_contents(self.folder)[0]
+        content = replace(planned.make(), files=(), datasets=(), model=None)
+        found = [run for run in self.find() if identity(run) == planned.identity]
+        if any(run.tags.get("mmm.complete") == "true" for run in found):
+            self.unchanged.append(content.name)
+            return
+        self.delete(found)
+        digest = values_digest(content)
+        handle = self.start(planned, content, digest)
+        self._write(handle, content, {"mmm.values_digest": digest, "mmm.extras_digest": ""}, {})
 
     @property
     def ended(self) -> int:

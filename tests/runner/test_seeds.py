@@ -39,5 +39,6 @@ def test_the_numbers_are_part_of_the_results():
         "REFITS": 1,
         "SELECTION": 2,
         "PLANS": 3,
+        "MODELS": 4,
     }
     assert as_integer(seed_at(123, Branch.SEARCH, 1)) == 1678010906
