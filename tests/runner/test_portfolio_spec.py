@@ -79,7 +79,9 @@ def test_a_seed_comes_from_the_name_alone_unless_the_model_has_one(tmp_path):
     found = members(write_portfolio(tmp_path, models))
     assert found["north"].spec.search.seed == seed_of_model(7, "north")
     assert found["west"].spec.search.seed == 5
-    fewer = members(write_portfolio(tmp_path / "fewer", tables=[market_table("south"), market_table("north")]))
+    fewer = members(
+        write_portfolio(tmp_path / "fewer", tables=[market_table("south"), market_table("north")])
+    )
     assert fewer["north"].spec.digest == found["north"].spec.digest
     assert len({member.spec.search.seed for member in found.values()}) == 3
 
@@ -118,7 +120,10 @@ def test_some_models_can_be_chosen(tmp_path):
         ([{"name": "a", "tracking": {"uri": "x"}}], "tracking.uri is for all models together"),
         ([{"name": "a", "serch": {"trials": 1}}], "model a: serch: unknown key; did you mean 'search'"),
         ([{"name": "a", "search": {"trials": 0}}], "model a: search.trials: expected"),
-        ([{"name": "a", "channels.radio.sign": "free"}], "'radio' is neither a position nor a name in that list"),
+        (
+            [{"name": "a", "channels.radio.sign": "free"}],
+            "'radio' is neither a position nor a name in that list",
+        ),
         ({"by": ["markt"]}, r"there is no column 'markt' \(models.by\); did you mean 'market'"),
         ({"by": []}, "models.by: expected columns of the data"),
         ({"by": "market", "every": {}}, "models.every: unknown key; expected by, each or overrides"),
@@ -133,7 +138,7 @@ def test_what_is_wrong_with_the_models_is_told_in_one_sentence(tmp_path, models,
 
 
 def test_settings_of_the_whole_are_strict(tmp_path):
-    with pytest.raises(UserError, match="portfolio.reports: expected none or all, got"):
+    with pytest.raises(UserError, match=r"portfolio\.reports: expected none or all, got"):
         load_portfolio(write_portfolio(tmp_path, portfolio={"reports": "some"}))
 
 
