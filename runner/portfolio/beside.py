@@ -21,8 +21,10 @@ from runner.portfolio.folder import PortfolioFolder
 from runner.run_folder import RunFolder
 from runner.tracking.base import Tracker, TrackingFailed, locked
 from runner.tracking.beside import Standing, State, be_humble, seconds_to_wait, write_standing
-from runner.tracking.mirror import LOCK_SECONDS, Mirroring, MirrorReport
+from runner.tracking.family import Whole, mirror_family, mirror_whole
+from runner.tracking.mirror import LOCK_SECONDS, Mirroring, MirrorReport, report_of
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
+from runner.tracking.writing import Tell, silently
 
 FILES = ("summary.parquet", "channels.parquet", "pooling.parquet", "summary.json", "report/index.html")
 
