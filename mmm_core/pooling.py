@@ -106,7 +106,7 @@ def _taus(values: FloatArray, variances: FloatArray) -> FloatArray:
 
 def _likelihoods(values: FloatArray, variances: FloatArray, taus: FloatArray) -> FloatArray:
     """(G,) restricted likelihoods, to a sum of 1."""
-    logs = np.array([_restricted_likelihood(values, variances, tau**2) for tau in taus])
+    logs = _log_likelihoods(values, variances, taus**2)
     likelihoods = np.exp(logs - logs.max())
     shares: FloatArray = likelihoods / likelihoods.sum()
     return shares
@@ -180,7 +180,13 @@ def _information(w: FloatArray) -> float:
 
 
 def _restricted_likelihood(values: FloatArray, variances: FloatArray, tau2: float) -> float:
-    """-1/2 (sum log(s_i^2 + tau^2) + log sum(w) + sum w (y - mean)^2), constants left out."""
-    w = 1.0 / (variances + tau2)
-    mean = w @ values / w.sum()
-    return float(-0.5 * (-np.log(w).sum() + np.log(w.sum()) + w @ (values - mean) ** 2))
+    return float(_log_likelihoods(values, variances, np.array([tau2]))[0])
+
+
+def _log_likelihoods(values: FloatArray, variances: FloatArray, tau2s: FloatArray) -> FloatArray:
+    """(G,) -1/2 (sum log(s_i^2 + tau^2) + log sum(w) + sum w (y - mean)^2), constants left out."""
+    w = 1.0 / (variances + tau2s[:, np.newaxis])
+    totals = w.sum(axis=1)
+    means = (w @ values) / totals
+    logs: FloatArray = np.log(w).sum(axis=1) - np.log(totals)
+    return 0.5 * (logs - (w * (values - means[:, np.newaxis]) ** 2).sum(axis=1))

@@ -475,17 +475,20 @@ def _baseline(settings: SimulationSettings) -> dict[str, FloatArray]:
     return parts
 
 
-def simulate_panel(settings: SimulationSettings, holidays: Sequence[Holiday] = ()) -> SimulatedPanel:
+def simulate_panel(
+    settings: SimulationSettings, holidays: Sequence[Holiday] = (), profiles: Sequence[Profile] | None = None
+) -> SimulatedPanel:
     """Make one panel with its truth.
 
     Args:
         settings: what to simulate. holidays: days that get an effect of their own; those outside the panel are ignored.
+        profiles: the paid channels; default the first ``settings.channels`` of PROFILES.
     Returns:
         SimulatedPanel. The columns are revenue, per channel ``<name>_spend`` and for some an exposure, newsletter,
         competitor_sales, price and the factor events; the truth holds, per period, every component and the noise, which
         add up to the revenue, and per channel parameters, totals, ROAS and response curve, and the best plans.
     """
-    profiles = PROFILES[: settings.channels]
+    profiles = PROFILES[: settings.channels] if profiles is None else profiles
     spends, paid = _paid(settings, profiles)
     sent, newsletter = _organic(settings)
     context, effects = _context(settings)

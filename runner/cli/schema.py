@@ -15,9 +15,10 @@ def schema(
 
     Example: `mmm schema > mmm-spec.schema.json`
     """
+    from runner.portfolio.spec import with_models
     from runner.spec import reference
 
     if markdown:
         typer.echo(reference.markdown(), nl=False)
     else:
-        typer.echo(json.dumps(reference.schema(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(with_models(reference.schema()), indent=2, ensure_ascii=False))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli.options import Json
 from runner.cli.printing import print_json
+
+if TYPE_CHECKING:
+    from runner.commands.simulate import SimulationPaths
 
 
 def simulate(
@@ -35,6 +38,12 @@ def simulate(
         float, typer.Option(help="How much channels spend at the same time, 0 to 0.6.")
     ] = 0.2,
     adstock: Annotated[str, typer.Option(help="geometric, weibull_cdf or weibull_pdf.")] = "geometric",
+    markets: Annotated[
+        str | None, typer.Option(help="Countries such as DE,FR,NL: one long table of all, column market.")
+    ] = None,
+    spread: Annotated[
+        float, typer.Option(help="How much a channel's ROAS differs between markets, sd of its logarithm.")
+    ] = 0.2,
     force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -44,6 +53,14 @@ def simulate(
     """
     from runner.commands import simulate as command
 
+    if markets is not None:
+        names = [name.strip() for name in markets.split(",")]
+        made = command.run_markets(
+            out, names, seed=seed, spread=spread, periods=periods, channels=channels, noise=noise,
+            window_start=window_start, force=force,
+        )  # fmt: skip
+        _print_paths(made, as_json=as_json)
+        return
     paths = command.run(
         out,
         seed=seed,
@@ -59,6 +76,10 @@ def simulate(
         adstock=adstock,
         force=force,
     )
+    _print_paths(paths, as_json=as_json)
+
+
+def _print_paths(paths: SimulationPaths, *, as_json: bool) -> None:
     if as_json:
         print_json({"table": str(paths.table), "truth": str(paths.truth)})
     else:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -16,6 +17,7 @@ import numpy as np
 
 from mmm_core.errors import RangeError, UserError
 from mmm_core.features import Holiday, country_holidays
+from mmm_core.markets import markets_truth, simulate_markets
 from mmm_core.simulate import Frequency, SimulatedPanel, SimulationSettings, Truth, simulate_panel
 from mmm_core.types import Adstock
 from runner.tables import write_table, write_text
@@ -103,6 +105,57 @@ def run(
     return paths
 
 
+def run_markets(
+    out: Path,
+    markets: Sequence[str],
+    *,
+    seed: int = 1,
+    spread: float = 0.2,
+    periods: int | None = None,
+    channels: int = 5,
+    noise: float = 0.05,
+    window_start: date | str | None = None,
+    force: bool = False,
+) -> SimulationPaths:
+    """Simulate the same channels in several countries, and write one long table with a column ``market``.
+
+    ``<stem>_truth.json`` holds what every channel truly brings in every market, without series.
+
+    Args:
+        out, seed, periods, channels, window_start, force: as of ``run``; weekly rows. noise: of a typical market.
+        markets: country codes, whose holidays move the outcome there. spread: see ``mmm_core.markets``.
+    Raises:
+        UserError: as ``run``.
+    """
+    paths = _paths(Path(out), force)
+    if len(set(markets)) < len(markets):
+        raise UserError("simulate: a market is named twice; name each once")
+    try:
+        settings = SimulationSettings(
+            seed=seed,
+            periods=DEFAULT_PERIODS[Frequency.WEEKLY] if periods is None else periods,
+            channels=channels,
+            noise=noise,
+            window_start=_day("window_start", window_start),
+        )
+        found = simulate_markets(settings, {name: _holidays(name, settings) for name in markets}, spread)
+    except RangeError as error:
+        raise UserError(f"simulate: {error}") from error
+    _write_table(paths, _long_table(found), markets_truth(settings, found, spread))
+    return paths
+
+
+def _long_table(markets: Mapping[str, SimulatedPanel]) -> pa.Table:
+    import pyarrow as pa
+
+    tables = [_table(panel) for panel in markets.values()]
+    named = [
+        table.add_column(0, "market", pa.array([name] * table.num_rows))
+        for name, table in zip(markets, tables, strict=True)
+    ]
+    return pa.concat_tables(named)
+
+
 def load_truth(path: Path) -> Truth:
     """Read a truth back, for ``mmm_core.simulate.true_response`` and ``score_plan``.
 
@@ -161,8 +214,10 @@ def _holidays(country: str | None, settings: SimulationSettings) -> list[Holiday
 
 
 def _write(paths: SimulationPaths, panel: SimulatedPanel, truth: Truth) -> None:
-    table = _table(panel)
+    _write_table(paths, _table(panel), truth)
 
+
+def _write_table(paths: SimulationPaths, table: pa.Table, truth: Truth) -> None:
     try:
         # The truth first: data without their truth would look complete.
         write_text(paths.truth, _truth_text(truth))

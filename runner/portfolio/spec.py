@@ -114,6 +114,31 @@ class PortfolioSpec:
         return replace(self, members=members)
 
 
+def with_models(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a spec, in which several models may be named too; then each may bring what the spec lacks."""
+    named = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+    keys = {
+        "type": ["string", "array"],
+        "items": {"type": "string"},
+        "description": "Key columns of the data.",
+    }
+    changes = {"type": "object", "description": "Keys of the spec, nested or as paths, and their values."}
+    by = {
+        "type": "object",
+        "required": ["by"],
+        "properties": {"by": keys, "each": changes, "overrides": changes},
+        "additionalProperties": False,
+    }
+    forms: list[dict[str, Any]] = [{"type": "array", "items": named}, {"type": "string"}, by]
+    models = {
+        "anyOf": forms,
+        "description": "Several models: a list, a table of them, or key columns of the data.",
+    }
+    settings = PortfolioSettings.model_json_schema()
+    schema["properties"] |= {"models": models, "portfolio": settings}
+    return schema
+
+
 def is_portfolio(path: str | Path) -> bool:
     """Whether a spec file names several models; False where it cannot be read, which is told elsewhere."""
     try:

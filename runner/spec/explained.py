@@ -31,6 +31,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
     "DataSpec": {
         "path": "CSV, Parquet or a folder of Parquet; local (relative to the spec file) or a URI such as s3://bucket/weekly.parquet.",
         "date": "Column of dates: the first day of each period; daily, weekly or monthly.",
+        "where": "Only the rows whose columns have these values, such as {market: DE} in a table of many markets.",
     },
     "OutcomeSpec": {
         "column": "Column to be explained.",

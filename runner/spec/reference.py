@@ -19,7 +19,8 @@ code (`mmm schema --markdown`); `mmm schema` prints the JSON Schema, with which 
 
 Unknown keys are refused, with the key that may have been meant. Paths are relative to the spec file. Any key can be set
 for one run: `--set search.iterations=300`, `--set channels.tv.sign=free`. Every run writes its spec with all defaults
-filled in to `spec.yaml` of its folder. Keys without a default must be given.
+filled in to `spec.yaml` of its folder. Keys without a default must be given. A spec of several models has
+two keys more, `models` and `portfolio`: see [portfolio.md](portfolio.md).
 """
 RANGES = """
 ## Ranges of hyperparameters

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 import yaml
 
 from mmm_core.errors import UserError
 from runner.portfolio import is_portfolio, load_portfolio
-from runner.portfolio.spec import PortfolioSpec
+from runner.portfolio.spec import PortfolioSpec, with_models
 from runner.seeds import seed_of_model
-from runner.spec import load_spec
+from runner.spec import ExperimentSpec, load_spec
+from tests.runner.command import ROOT
 from tests.runner.portfolio_files import MARKETS, market_table, write_portfolio
 from tests.runner.small import write_small
 
@@ -157,3 +160,18 @@ def test_one_model_is_no_portfolio_and_the_other_way_round(tmp_path):
         load_portfolio(tmp_path / "spec.yaml")
     with pytest.raises(UserError, match="names several models, and this is about one"):
         load_spec(write_portfolio(tmp_path / "several"))
+
+
+def test_the_shipped_portfolio_is_valid_and_editors_are_told_of_it():
+    jsonschema = pytest.importorskip("jsonschema")  # comes with ray
+    path = ROOT / "experiments" / "portfolio.yaml"
+    found = members(path)
+    assert len(found) == 8
+    assert all(member.spec.baseline.country == name for name, member in found.items())
+    assert [context.name for context in found["CH"].spec.context] == ["competitor_sales", "price"]
+    schema = with_models(ExperimentSpec.model_json_schema())
+    tree = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
+    jsonschema.validate(tree, schema)
+    for wrong in ({"models": 3}, {"models": {"each": {}}}, {"portfolio": {"pooling": "some"}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**tree, **wrong}, schema)

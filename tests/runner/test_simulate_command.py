@@ -12,7 +12,7 @@ import pytest
 
 from mmm_core.errors import UserError
 from mmm_core.simulate import SimulationSettings, score_plan, simulate_panel
-from runner.commands.simulate import SimulationPaths, load_truth, run
+from runner.commands.simulate import SimulationPaths, load_truth, run, run_markets
 from runner.dataset import load_panel
 from runner.spec import load_spec
 
@@ -204,3 +204,27 @@ def test_the_quickstart_truth_is_worth_finding():
     assert truth["r_squared"] > 0.9
     best = truth["optimal_plans"][0]
     assert score_plan(truth, best["multipliers"]).lift > 0.03
+
+
+@pytest.mark.integration
+def test_the_shipped_markets_are_made_by_the_command_that_the_readme_gives(tmp_path):
+    names = ["AT", "BE", "CH", "DE", "DK", "FR", "NL", "SE"]
+    made = run_markets(tmp_path / "markets.csv", names, seed=2025, spread=0.25, window_start="2022-01-03")
+    for path in (made.table, made.truth):
+        assert path.read_bytes() == (EXPERIMENTS / "data" / path.name).read_bytes()
+
+
+def test_markets_are_one_long_table_with_the_truth_of_each(tmp_path):
+    made = run_markets(tmp_path / "m.csv", ["DE", "FR"], seed=3, spread=0.0, periods=104, channels=3)
+    table = pd.read_csv(made.table)
+    assert table.groupby("market", sort=False).size().to_dict() == {"DE": 104, "FR": 104}
+    truth = json.loads(made.truth.read_text())
+    for market in truth["markets"].values():  # without a spread all markets are typical
+        found = {name: channel["roas"] for name, channel in market["channels"].items()}
+        assert found == pytest.approx(truth["typical_roas"], rel=0.01)
+    rows = table[table["market"] == "FR"]
+    assert rows["tv_spend"].tolist() != table[table["market"] == "DE"]["tv_spend"].tolist()
+    with pytest.raises(UserError, match="a market is named twice"):
+        run_markets(tmp_path / "n.csv", ["DE", "DE"])
+    with pytest.raises(UserError, match="spread is 2, expected 0 to 1"):
+        run_markets(tmp_path / "n.csv", ["DE"], spread=2.0)
