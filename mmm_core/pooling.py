@@ -188,5 +188,6 @@ def _log_likelihoods(values: FloatArray, variances: FloatArray, tau2s: FloatArra
     w = 1.0 / (variances + tau2s[:, np.newaxis])
     totals = w.sum(axis=1)
     means = (w @ values) / totals
-    logs: FloatArray = np.log(w).sum(axis=1) - np.log(totals)
-    return 0.5 * (logs - (w * (values - means[:, np.newaxis]) ** 2).sum(axis=1))
+    distances = (w * (values - means[:, np.newaxis]) ** 2).sum(axis=1)
+    logs: FloatArray = 0.5 * (np.log(w).sum(axis=1) - np.log(totals) - distances)
+    return logs
