@@ -22,6 +22,8 @@ SHOWN = 5
 def is_finished(folder: RunFolder) -> bool:
     """Whether every stage of a run is done."""
     manifest = folder.manifest()
+    if "portfolio" in manifest:  # whose report and tracking are those of the whole
+        return folder.has_results
     last = "tracking" if folder.spec().tracking.enabled else "report"
     stages = manifest["stages"]
     return bool(

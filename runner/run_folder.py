@@ -168,6 +168,11 @@ class RunFolder:
         manifest: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         return manifest
 
+    @property
+    def has_results(self) -> bool:
+        """Whether every stage that computes is done, and what it found is told in the summary."""
+        return self.manifest()["status"] == "done" and (self.path / "summary.json").is_file()
+
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the manifest."""
         write_json(self.path / "manifest.json", manifest)

@@ -168,9 +168,4 @@ class PortfolioFolder:
     def finished(self, member: Member) -> RunFolder | None:
         """The run folder of a model that is finished."""
         folder = self.begun(member)
-        return folder if folder is not None and is_complete(folder) else None
-
-
-def is_complete(folder: RunFolder) -> bool:
-    """Whether all that a model of a portfolio gives is there."""
-    return folder.manifest()["status"] == "done" and (folder.path / "summary.json").is_file()
+        return folder if folder is not None and folder.has_results else None

@@ -200,6 +200,7 @@ def test_a_portfolio_goes_on_with_what_is_missing(whole, tmp_path, monkeypatch, 
 def test_a_whole_portfolio_is_left_as_it_is(whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
     assert runner.resume(whole).path == whole
+    assert runner.resume(model_folder(whole, "west")).path == model_folder(whole, "west")
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
 
 
