@@ -172,6 +172,7 @@ class Session:
                 address="local",
                 num_cpus=config.workers or usable_cpus(),
                 include_dashboard=config.dashboard,
+                dashboard_host="127.0.0.1",
                 object_store_memory=config.object_store_bytes,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

@@ -147,6 +147,7 @@ def resume_run(
     stages = Stages(progress)
     with filling(folder), mirrored(folder, prepared.spec, tracking_uri) as mirror:
         folder.sweep()
+        folder.drop_damaged()
         folder.set_status("running")
         with backend_of(prepared.spec) as backend:
             start(backend)

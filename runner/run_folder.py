@@ -27,7 +27,7 @@ from runner.model_files import read_model
 from runner.problem import assemble_problem
 from runner.spec import ExperimentSpec, decode, read_yaml
 from runner.studies import Studies, studies_from_table, studies_table
-from runner.tables import UNFINISHED, read_table, write_json, write_table, write_text
+from runner.tables import UNFINISHED, is_whole, read_table, write_json, write_table, write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,6 +218,12 @@ class RunFolder:
         for path in self.path.rglob(".*"):
             if UNFINISHED.fullmatch(path.name) and not path.name.startswith(".tracking."):
                 path.unlink(missing_ok=True)
+
+    def drop_damaged(self) -> None:
+        """Take away tables of candidates without an end, as a loss of power leaves them: their trials are missing."""
+        for path in self.path.glob("candidates/*.parquet"):
+            if not is_whole(path):
+                path.unlink()
 
     def noticed(self) -> list[Finding]:
         """What was noticed before the first candidate."""

@@ -150,6 +150,15 @@ def read_table(
         return file.read(columns=None if columns is None else list(columns))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a Parquet table has its end, which is written last and says where all else is."""
+    try:
+        with _readable(path):
+            return True
+    except UserError:
+        return False
+
+
 def read_table_rows(path: Path, rows: IntArray) -> pa.Table:
     """Some rows of a Parquet table, by their ascending positions; only their groups are read."""
     import pyarrow as pa

@@ -122,3 +122,15 @@ def test_the_import_rules_of_pyproject_hold():
     lint = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
     out = subprocess.run([sys.executable, "-c", lint], cwd=ROOT, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stdout + out.stderr
+
+
+def test_nothing_is_unpickled():
+    """A pickle from elsewhere runs what its author likes. The debug backend reads what it wrote a line before."""
+    found = {
+        str(path.relative_to(ROOT))
+        for package in ("mmm_core", "cluster", "runner")
+        for path in (ROOT / package).rglob("*.py")
+        for module, _ in imports_of(tree(path))
+        if module.split(".")[0] in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    }
+    assert found == {"cluster/serial.py"}

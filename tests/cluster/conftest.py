@@ -20,28 +20,22 @@ class Cost:
     Attributes:
         fault: in words. outcome: what the user sees. repeated: what was computed again.
         noticed: seconds without a sign of what was lost, before it was begun again; None where nothing is waited for.
-        seconds: of the whole run, all its parts. undisturbed: of the same run in the same session without the fault.
+        seconds: of the whole run, all its parts.
+        undisturbed: of the same run in the same session without the fault; None where it was not run.
     """
 
     fault: str
     outcome: str
     repeated: str
     seconds: float
-    undisturbed: float
+    undisturbed: float | None
     noticed: float | None = None
 
     def row(self) -> str:
         """A row of the table."""
-        noticed = "" if self.noticed is None else f"{self.noticed:.0f}"
-        cells = (
-            self.fault,
-            self.outcome,
-            self.repeated,
-            noticed,
-            f"{self.seconds:.0f}",
-            f"{self.undisturbed:.0f}",
-        )
-        return f"| {' | '.join(cells)} |"
+        numbers = (self.noticed, self.seconds, self.undisturbed)
+        shown = ["" if number is None else f"{number:.0f}" for number in numbers]
+        return f"| {' | '.join([self.fault, self.outcome, self.repeated, *shown])} |"
 
 
 HEAD = (

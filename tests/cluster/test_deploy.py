@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +36,15 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 def manifests() -> Iterator[dict[str, Any]]:
     for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
         yield from yaml.safe_load_all(path.read_text())
+
+
+def ray_clusters() -> list[dict[str, Any]]:
+    specs = [manifest["spec"] for manifest in manifests() if manifest["kind"].startswith("Ray")]
+    return [spec.get("rayClusterSpec", spec) for spec in specs]
+
+
+def groups(cluster: dict[str, Any]) -> list[dict[str, Any]]:
+    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
 
 
 def test_there_is_something_for_every_place() -> None:
@@ -67,6 +78,56 @@ def test_a_launcher_file_is_what_ray_expects(path: Path) -> None:
     assert "--dashboard-host=127.0.0.1" in "\n".join(config["head_start_ray_commands"])
     assert "--num-cpus=0" in "\n".join(config["head_start_ray_commands"])
     assert "chmod 600 ~/.mmm-token" in config["setup_commands"]
+
+
+def test_an_autoscaler_starts_hosts_for_our_tasks() -> None:
+    """By Ray's own packing. Of the clouds, Ray knows by itself only what machines of AWS have."""
+    from ray.autoscaler._private.resource_demand_scheduler import (
+        NodeAvailabilitySummary,
+        _default_utilization_scorer,
+        get_nodes_for,
+    )
+
+    from cluster import ClusterConfig
+
+    task = {"CPU": 1, "memory": ClusterConfig(address="auto").memory_request}
+    scorer = partial(_default_utilization_scorer, node_availability_summary=NodeAvailabilitySummary({}))
+    types = {
+        path.stem: yaml.safe_load(path.read_text()).get("available_node_types", {}) for path in LAUNCHERS
+    }
+    assert types["aws"]["spot"]["resources"] == {}
+    nodes, unfulfilled = get_nodes_for(types["gcp"], {}, "head", 20, [task] * 24, scorer)
+    assert (nodes, unfulfilled) == ({"spot": 3}, [])
+    for pods in (group for cluster in ray_clusters() for group in cluster["workerGroupSpecs"]):
+        requests = pods["template"]["spec"]["containers"][0]["resources"]["requests"]
+        assert (
+            int(requests["cpu"]) * task["memory"] < 0.7 * int(requests["memory"].removesuffix("Gi")) * 2**30
+        )
+
+
+def start_commands() -> list[str]:
+    """Every ``ray start`` in what is shipped, and how KubeRay would write those of the manifests."""
+    found = []
+    for path in LAUNCHERS:
+        config = yaml.safe_load(path.read_text())
+        for when in ("head", "worker"):
+            found += re.findall(r"ray start .*", config[f"{when}_start_ray_commands"][-1].replace("\n", " "))
+    found += [COMPOSE["services"][name]["command"].replace("\n", " ") for name in ("head", "worker")]
+    for cluster in ray_clusters():
+        for group in groups(cluster):
+            words = [f"--{name}={value}" for name, value in group["rayStartParams"].items()]
+            found.append(" ".join(["ray start --block", *words]))
+    return found
+
+
+@pytest.mark.parametrize("command", start_commands())
+def test_ray_understands_how_it_is_started(command: str) -> None:
+    from ray.scripts import scripts
+
+    words = shlex.split(command)
+    assert words[:2] == ["ray", "start"]
+    parsed = scripts.cli.commands["start"].make_context("start", words[2:]).params
+    assert parsed["num_cpus"] == 0 or not parsed["head"]
 
 
 # Kubernetes. --------------------------------------------------------------------------------------------------------
@@ -123,15 +184,6 @@ def pod_template(group: dict[str, Any]) -> dict[str, Any]:
     """A group's pods, as the kind that Kubernetes has a schema for."""
     template = copy.deepcopy(group["template"])
     return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": template}
-
-
-def ray_clusters() -> list[dict[str, Any]]:
-    specs = [manifest["spec"] for manifest in manifests() if manifest["kind"].startswith("Ray")]
-    return [spec.get("rayClusterSpec", spec) for spec in specs]
-
-
-def groups(cluster: dict[str, Any]) -> list[dict[str, Any]]:
-    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
 
 
 @pytest.mark.parametrize("cluster", ray_clusters())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from cluster import BackendUnavailable, ClusterConfig, open_backend, trust
 from cluster.trust import asks_for_token, check_trust, is_loopback_host
-from tests.cluster.nodes import RayCluster, ray_cluster
+from tests.cluster.nodes import ROOT, RayCluster, ray_cluster
 from tests.cluster.whole_runs import wait_for
 
 
@@ -57,3 +60,25 @@ def test_an_open_cluster_elsewhere_is_refused_unless_told(
         pytest.raises(BackendUnavailable, match="asks nobody for a token"),
     ):
         backend.start()
+
+
+LOCAL = """
+import ray
+from cluster import ClusterConfig, open_backend
+from cluster.trust import asks_for_token
+
+with open_backend("ray", ClusterConfig(workers=1, dashboard=True)) as backend:
+    backend.start()
+    print(asks_for_token(ray.get_runtime_context().gcs_address), ray._private.worker.get_dashboard_url())
+"""
+
+
+@pytest.mark.integration
+def test_the_ray_of_a_laptop_asks_for_a_token_and_shows_its_dashboard_to_nobody_else() -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", LOCAL], cwd=ROOT, env=kept, capture_output=True, text=True, check=True
+    )
+    asks, dashboard = done.stdout.split()
+    assert asks == "True"
+    assert is_loopback_host(dashboard.partition(":")[0])

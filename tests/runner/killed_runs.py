@@ -99,7 +99,7 @@ def killed(spec: Path, runs: Path, number: int, expected: dict[str, bytes]) -> d
 
 
 def main(spec: Path, folder: Path) -> None:
-    # Pages and pictures, which need seconds, are made anew by every resume; see test_reliability.py for kills in them.
+    # Pages and pictures, which need seconds, are made anew by every resume that finds them incomplete.
     runner.orchestrate.write_report = lambda folder: None
     warm_up()
     log = folder / "published.txt"

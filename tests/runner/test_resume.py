@@ -109,6 +109,15 @@ def test_trials_that_are_done_are_not_searched_again(whole, tmp_path, monkeypatc
     assert again.json("timings")["candidates_per_second"] > 0
 
 
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_a_table_that_lost_its_end_is_made_again(whole, tmp_path, monkeypatch, kept):
+    """As after a loss of power: the name was on the disk before the content."""
+    folder = stopped_run(tmp_path, monkeypatch, "runner.candidates.select", Stopped())
+    damaged = folder.path / "candidates" / "trial-02.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    assert results(runner.resume(folder.path).path) == results(whole)
+
+
 def test_a_finished_run_is_left_alone(whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
     assert runner.resume(whole).path == whole
@@ -259,6 +268,8 @@ def test_disks_of_any_size_that_are_full_cost_nothing_that_was_done(tmp_path):
     script = [sys.executable, "-m", "tests.runner.full_disks", spec, tmp_path]
     disks = lines("unshare", "--mount", *script)
     assert len({disk["run"] is None for disk in disks}) == 2
+    # The last has room for all but the report.
+    assert [disk["has_report"] for disk in disks] == [False] * (len(disks) - 1) + [True]
     for disk in disks:
         assert (disk["status"], disk["resumed"], disk["equal"], disk["left_over"]) == (0, 0, True, []), disk
         if disk["run"] is None:
