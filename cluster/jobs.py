@@ -34,7 +34,7 @@ from urllib.parse import urlencode, urlsplit
 from cluster.archives import pack, place, unpack
 from cluster.base import BackendError, BackendUnavailable
 from cluster.ray_session import environment, reread_environment
-from cluster.stores import below, check_store, copy_in, copy_out
+from cluster.stores import BadStore, below, check_store, copy_in, copy_out
 from cluster.tokens import check_token_file, token_file
 from cluster.trust import is_loopback_host
 
@@ -208,20 +208,27 @@ class JobClient:
         # Beside the target, so that the last step is a rename.
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
             unpacked = Path(scratch) / "unpacked"
-            uri = (info.metadata or {}).get("output")
-            if not (uri and self._copy_home(below(uri, job), unpacked)):
-                archive = Path(scratch) / _kept_name(job)
-                self._download(job, info, archive, uri)
-                unpack(archive, unpacked)
+            self._bring(job, info, unpacked)
             return [place(path, folder) for path in sorted(unpacked.iterdir())]
 
-    def _copy_home(self, uri: str, folder: Path) -> bool:
-        """False when nothing is there: a job that could not write there left its output with the cluster."""
+    def _bring(self, job: str, info: Any, unpacked: Path) -> None:
+        """From the store, or, where the job could not write that, from the cluster."""
+        unread: BadStore | None = None
+        if uri := (info.metadata or {}).get("output"):
+            try:
+                copy_in(below(uri, job), unpacked)
+                return
+            except FileNotFoundError:
+                pass
+            except BadStore as error:
+                unread = error
+            shutil.rmtree(unpacked, ignore_errors=True)
+        archive = unpacked.with_name(_kept_name(job))
         try:
-            copy_in(uri, folder)
-        except FileNotFoundError:
-            return False
-        return True
+            self._download(job, info, archive, uri)
+        except JobError as error:
+            raise unread or error from error
+        unpack(archive, unpacked)
 
     def _info(self, job: str) -> Any:
         check_job_id(job)

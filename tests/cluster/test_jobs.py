@@ -15,6 +15,7 @@ import pytest
 from cluster import BackendUnavailable, jobs
 from cluster.archives import BadArchive, pack
 from cluster.jobs import Job, JobClient, JobError, check_job_id, is_loopback, job_id
+from cluster.stores import BadStore
 
 Serve = Callable[..., str]
 INFO = {"type": "SUBMISSION", "submission_id": "a-1", "status": "SUCCEEDED", "entrypoint": "x", "message": "",
@@ -197,6 +198,18 @@ def test_output_that_could_not_be_written_to_its_uri_is_fetched_from_the_cluster
     info = {**INFO, "metadata": {"output": (tmp_path / "absent").as_uri()}}
     client = JobClient(serve(**{"/api/jobs/a-1": info, "/api/v0/logs/file": archived(tmp_path)}))
     assert client.fetch("a-1", tmp_path / "runs") == [tmp_path / "runs" / "run-1"]
+
+
+def test_a_store_that_cannot_be_read_is_named_only_where_the_cluster_keeps_nothing(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    info = {**INFO, "metadata": {"output": (tmp_path / "file" / "x").as_uri()}}
+    kept = JobClient(serve(**{"/api/jobs/a-1": info, "/api/v0/logs/file": archived(tmp_path)}))
+    assert kept.fetch("a-1", tmp_path / "runs") == [tmp_path / "runs" / "run-1"]
+    lost = JobClient(serve(**{"/api/jobs/a-1": info, "/api/v0/logs/file": 500}))
+    with pytest.raises(BadStore, match="cannot be read from here"):
+        lost.fetch("a-1", tmp_path / "other")
 
 
 def test_output_that_is_not_there_is_told(serve: Serve, tmp_path: Path) -> None:
