@@ -50,7 +50,7 @@ class Pooled:
 
     Attributes:
         mean, mean_error: of the population of markets, and its standard error.
-        tau: standard deviation between markets, in the unit of the estimates.
+        tau: standard deviation between markets, in the unit of the estimates; the median where all are averaged over.
         i_squared: part of the estimates' variance that is true difference, 0 to 1 (Higgins and Thompson 2002).
         q: Cochran's heterogeneity statistic, chi-squared with k - 1 degrees of freedom where markets do not differ.
         estimates: (k,) pooled. errors: (k,) their standard errors. weights: (k,) shrinkage B_i, 0 = as it was.
@@ -126,7 +126,7 @@ def _averaged(values: FloatArray, variances: FloatArray, taus: FloatArray, share
     return Pooled(
         mean=mean,
         mean_error=float(np.sqrt(shares @ (1 / totals) + shares @ (means - mean) ** 2)),
-        tau=float(np.sqrt(shares @ taus**2)),
+        tau=float(taus[np.searchsorted(np.cumsum(shares), 0.5)]),
         i_squared=max(0.0, 1 - (len(values) - 1) / q) if q > 0 else 0.0,
         q=q,
         estimates=estimate,

@@ -183,7 +183,7 @@ def _channels(results: PortfolioResults) -> list[Markup]:
 def _shared(row: Mapping[str, Any]) -> str:
     left_out = f"; {row['left_out']} without an estimate stand apart" if row["left_out"] else ""
     return (
-        f"A typical {row['metric'].upper()} of {number(row['mean'])} over {row['models']} models, which truly differ "
+        f"A typical {row['metric'].upper()} of {number(row['mean'])} over {row['models']} models, which differ "
         f"from it by a factor of about {number(math.exp(row['tau']))}{left_out}."
     )
 

@@ -68,6 +68,7 @@ def test_averaging_over_tau_is_the_posterior_by_a_finer_grid():
     pooled = pool(values, errors)
     np.testing.assert_allclose(pooled.estimates, share @ each, rtol=2e-3)
     np.testing.assert_allclose(pooled.mean, share @ means, rtol=2e-3)
+    assert pooled.tau == pytest.approx(taus[np.searchsorted(np.cumsum(share), 0.5), 0], rel=0.02)
 
 
 @pytest.mark.parametrize("method", ["integrated", "reml", "dl"])
