@@ -39,13 +39,13 @@ class PortfolioSettings(Strict):
 
     ``reports``: of each model none, or all that a run alone has; ``mmm report`` writes it later for any of them, and it
     takes longer than all the rest. ``tracking``: in MLflow a run for each model with its numbers, or
-    all of it: histories, candidates, files. ``pooling``: how the spread of a channel's ROAS between models is dealt
-    with, see ``mmm_core.pooling``.
+    all of it: histories, candidates, files. ``pooling``: whether, and how, a channel's ROAS is also told as the
+    models together make it likely, see ``mmm_core.pooling``.
     """
 
     reports: Literal["none", "all"] = "none"
     tracking: Literal["models", "all"] = "models"
-    pooling: Literal["integrated", "reml", "dl", "none"] = "integrated"
+    pooling: Literal["none", "integrated", "reml", "dl"] = "none"
 
 
 @dataclass(frozen=True)

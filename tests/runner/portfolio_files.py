@@ -33,7 +33,8 @@ def write_portfolio(
     long = pd.concat(tables or [market_table(market) for market in MARKETS])
     long.to_csv(folder / "table.csv", index=False)
     models = {"by": ["market"]} if models is None else models
-    tree = change(small_spec(), **{"name": "markets", **LITTLE, **changes}) | {"models": models}
+    together = {"name": "markets", "portfolio": {"pooling": "integrated"}, **LITTLE, **changes}
+    tree = change(small_spec(), **together) | {"models": models}
     path = folder / "spec.yaml"
     path.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
     return path

@@ -93,8 +93,8 @@ def test_set_has_the_last_word_for_every_model(tmp_path):
     models = {"by": ["market"], "overrides": {"west": {"search.iterations": 5}}}
     found = members(write_portfolio(tmp_path, models), overrides=["search.iterations=9"])
     assert {member.spec.search.iterations for member in found.values()} == {9}
-    settings = load_portfolio(tmp_path / "spec.yaml", overrides=["portfolio.pooling=none"]).settings
-    assert settings.pooling == "none"
+    settings = load_portfolio(tmp_path / "spec.yaml", overrides=["portfolio.pooling=dl"]).settings
+    assert settings.pooling == "dl"
 
 
 def test_what_was_asked_survives_its_record(tmp_path):
