@@ -55,6 +55,17 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        from runner.notebook import load_run
+
+        return load_run(self)._repr_html_()
+
     # -------------------------------------------------------------------------------------------------- open, create
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,24 @@ class Allocation:
             "plans": {key: {**plan_record(plan), "channels": plan.table(name)} for key, plan in entries},
         }
 
+    def _repr_html_(self) -> str:
+        from runner.notebook import load_run
+
+        return load_run(self.folder).plans[self.plans.scenario.name]._repr_html_()
+
 
 def run(
     source: str | Path,
     *,
-    scenario: ScenarioSpec,
+    scenario: ScenarioSpec | Mapping[str, Any],
     runs: str | Path = "runs",
     candidates: Sequence[str] | None = None,
 ) -> Allocation:
     """Solve a scenario with a run's selected models and keep the plans in its ``scenarios/``.
 
     Args:
-        source: a run folder, or a spec file for its newest run. scenario: the question.
+        source: a run folder, or a spec file for its newest run.
+        scenario: the question, as ``scenarios`` of a spec have it, such as {"name": "more", "total_budget": 2_000_000}.
         runs: where runs of a spec file are looked for.
         candidates: plan for these selected models only.
     Returns:
@@ -53,6 +59,8 @@ def run(
     Raises:
         UserError: no such run or candidate, or a budget that the bounds cannot hold.
     """
+    if not isinstance(scenario, ScenarioSpec):
+        scenario = _decoded(scenario)
     folder = find_run(source, runs)
     spec = folder.spec()
     if scenario.name in [own.name for own in spec.scenarios]:
@@ -92,8 +100,12 @@ def scenario_options(
     if bounds:
         rest = DEFAULT_BOUNDS.get(keys["goal"], (0.0, 1.0))  # an unknown goal is refused below
         tree["bounds"] = {"default": list(rest), **_parse_bounds(bounds)}
+    return _decoded(tree)
+
+
+def _decoded(tree: Mapping[str, Any]) -> ScenarioSpec:
     try:
-        return ScenarioSpec.model_validate(tree)
+        return ScenarioSpec.model_validate(dict(tree))
     except ValidationError as error:
         raise UserError(f"allocate: {sentence(error)}") from None
 
