@@ -62,7 +62,9 @@ def pareto_sheet(candidates: pd.DataFrame, selected: list[str]) -> Sheet:
     ax = sheet.panel(
         _whole(5.0), "Candidates", "lower left is better; named are the selected models", left=0.5
     )
-    shown = candidates.loc[np.isfinite(candidates[["nrmse", "decomp_rssd"]]).all(axis=1)]
+    shown = candidates.loc[
+        np.flatnonzero(np.isfinite(candidates[["nrmse", "decomp_rssd"]].to_numpy()).all(axis=1))
+    ]
     ax.scatter(shown["nrmse"], shown["decomp_rssd"], s=5, color=theme.MUTED, alpha=0.4, linewidths=0)
     chosen = shown.loc[shown["candidate"].isin(selected)]
     ax.scatter(chosen["nrmse"], chosen["decomp_rssd"], s=36, color=theme.INK, zorder=3)
