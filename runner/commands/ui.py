@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ import typer
 from mmm_core.errors import MMMError, UserError
 from runner.tracking.base import TrackingFailed
 from runner.tracking.mlflow_tracker import Store, choose_store
+from runner.tracking.views import FIRST, PREFIX, link
 
 # One worker and no job runner: 2 processes and 5 s to start instead of 15 processes and 30 s. More workers answer
 # slower, not faster: their sockets wait 40 ms for every request.
@@ -35,6 +37,7 @@ WORKERS = 1
 # MLflow's start page is about chat models; this is the list of experiments in the form made for fitted ones.
 PAGE = "/#/experiments?workflowType=machine_learning"
 START_SECONDS = 120
+MOST_LINKS = 20
 
 
 def run(
@@ -66,7 +69,30 @@ def run(
         url = f"http://{'localhost' if host == '127.0.0.1' else host}:{port}"
         _wait_until_up(process, host, port, log)
         typer.echo(f"MLflow UI: {url}{PAGE} (Ctrl-C stops it)")
+        for name, page in views(url):
+            typer.echo(f"  {name}: {url}{page}")
         process.wait()
+
+
+def views(url: str) -> list[tuple[str, str]]:
+    """Experiments that have views of ours: (name, the page of its runs), newest first.
+
+    MLflow's own links to an experiment open a page about chat models.
+    """
+    words = json.dumps({"max_results": MOST_LINKS, "order_by": ["last_update_time DESC"]}).encode()
+    request = urllib.request.Request(
+        f"{url}/api/2.0/mlflow/experiments/search", words, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found = json.load(answer).get("experiments", [])
+    except (OSError, ValueError):  # a server that shows its pages to a browser only
+        return []
+    return [
+        (one["name"], link(one["experiment_id"]))
+        for one in found
+        if any(tag["key"] == PREFIX + FIRST for tag in one.get("tags", []))
+    ]
 
 
 def command_line(store: Store, host: str, port: int) -> list[str]:

@@ -139,6 +139,10 @@ class Tracker(Protocol):
         """Make the experiment unless it exists; everything below happens in it."""
         ...
 
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Tags of the experiment itself; those that are there already with these values are not written."""
+        ...
+
     def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
         """Runs of the experiment that carry all these tags and are not deleted, in the order of their handles."""
         ...

@@ -63,6 +63,7 @@ class MemoryTracker:
     def __init__(self) -> None:
         self.experiments: dict[str, dict[str, MemoryRun]] = {}
         self.logged: dict[str, dict[str, MemoryModel]] = {}
+        self.described: dict[str, dict[str, str]] = {}
         self._open: str | None = None
         self._started = 0
 
@@ -90,6 +91,12 @@ class MemoryTracker:
         self.experiments.setdefault(experiment, {})
         self.logged.setdefault(experiment, {})
         self._open = experiment
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Tags of the experiment itself."""
+        if self._open is None:
+            raise TrackingFailed("no experiment is open; call open first")
+        self.described.setdefault(self._open, {}).update(tags)
 
     def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
         """Runs that carry all these tags."""

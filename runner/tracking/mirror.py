@@ -25,11 +25,15 @@ from runner.tracking.contents import (
     values_digest,
 )
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
+from runner.tracking.views import view_tags
 from runner.tracking.writing import Tell, Writing, go_on, identity, silently, usable
 
 # How long to wait for another process that mirrors the same folder. One in the background steps aside much sooner, but
 # not before the store has answered it.
 LOCK_SECONDS = 300.0
+
+# The views of an experiment are of no run: any time does, as long as it is always the same.
+VIEWS_OF = 1_704_067_200_000
 
 # The case of the finding of a run that MLflow does not show.
 FAILED = "tracking-failed"
@@ -85,6 +89,7 @@ class Mirroring(Writing):
     def bring(self) -> None:
         """All of the folder: write what is missing, renew what is old, delete what is too much."""
         self.bring_plan(plan_contents(self.folder))
+        self.tracker.describe(view_tags(self.spec, VIEWS_OF))
 
     def bring_brief(self) -> None:
         """Write the run itself with its numbers, without files and runs below it, unless it is there.

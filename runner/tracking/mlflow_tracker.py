@@ -202,6 +202,14 @@ class MlflowTracker:
             found = self._client.get_experiment_by_name(name)  # another process was faster
             return str(found.experiment_id) if found else ""
 
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Tags of the experiment itself."""
+        with self._calling():
+            there = self._client.get_experiment(self._experiment).tags
+            for key, value in tags.items():
+                if there.get(key) != value:
+                    self._client.set_experiment_tag(self._experiment, key, value)
+
     def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
         """Runs that carry all these tags."""
         conditions = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())

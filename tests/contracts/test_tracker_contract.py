@@ -18,6 +18,7 @@ from runner.tracking.base import (
     TrackingFailed,
     legal_key,
 )
+from runner.tracking.memory_tracker import MemoryTracker
 from tests.runner.mirrored import TrackerFactory, memory_tracker, mlflow_tracker, picture
 
 DATA = DatasetFacts("weekly.csv", "0" * 36, "/data/weekly.csv", (("date", "datetime"), ("tv", "double")), 60)
@@ -82,6 +83,21 @@ def test_experiments_are_apart_and_opening_one_again_keeps_it(tracker):
     assert tracker.find({}) == []
     tracker.open("experiment")
     assert len(tracker.find({})) == 1
+
+
+def test_an_experiment_is_described_and_that_twice_is_that_once(tracker):
+    for _ in range(2):
+        tracker.describe({"mlflow.sharedViewState.mine": '{"name": "Läufe"}'})
+    tracker.open("another")
+    tracker.open("experiment")
+    tracker.describe({"mlflow.sharedViewState.mine": "new"})
+    assert experiment_tags(tracker)["mlflow.sharedViewState.mine"] == "new"
+
+
+def experiment_tags(tracker) -> dict[str, str]:
+    if isinstance(tracker, MemoryTracker):
+        return tracker.described["experiment"]
+    return tracker.client.get_experiment_by_name("experiment").tags
 
 
 def test_a_tag_is_replaced_a_parameter_never(tracker):

@@ -283,6 +283,7 @@ class FailingTracker(MemoryTracker):
         value = super().__getattribute__(name)
         if name not in (
             "open",
+            "describe",
             "find",
             "start",
             "log",
