@@ -15,6 +15,9 @@ from runner.spec import ChannelSpec, ExperimentSpec, OrganicSpec, RefreshSpec
 # No channel's ROAS is asked to stay closer than this part of itself, or of the mean ROAS, whatever its standard error:
 # one that had no effect, and hardly an error, must be able to find one.
 SMALLEST_SCALE = 0.1
+# Nor is it free to move by more than this part of itself for one unit, however little the data tell of it: where they
+# tell nothing, there is nothing to move it for, and it would wander until it goes out (docs/refresh.md).
+LARGEST_SCALE = 0.25
 
 
 def hyperparameters_now(spec: ExperimentSpec, refresh: RefreshSpec, n_rows: int) -> dict[str, float]:
@@ -62,13 +65,14 @@ def roas_before(spec: ExperimentSpec, refresh: RefreshSpec, panel: MediaPanel, r
 
 
 def scales(spec: ExperimentSpec, refresh: RefreshSpec) -> FloatArray:
-    """(P,) the unit of each channel's change of ROAS: its standard error, but no less than SMALLEST_SCALE says."""
+    """(P,) the unit of each channel's change of ROAS: its standard error between two parts of the ROAS itself."""
     before = refresh.previous
     spend = np.array([before.media[c.name].spend or 1.0 for c in spec.channels])
     brought = np.array([before.components[c.name].contribution for c in spec.channels])
     roas, mean = brought / spend, brought.sum() / spend.sum()
     errors = [before.media[c.name].standard_error for c in spec.channels]
     known = np.array([abs(r) if e is None else e for e, r in zip(errors, roas, strict=True)])
+    known = np.minimum(known, LARGEST_SCALE * np.abs(roas))
     floor = SMALLEST_SCALE * np.maximum(np.abs(roas), abs(mean))
     # Of a model without any effect of paid media nothing is known; one unit of outcome per unit of spend is a scale.
     return np.where(np.maximum(known, floor) > 0, np.maximum(known, floor), 1.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,8 +196,12 @@ class _Section:
             return {"true": True, "false": False}.get(value.lower())
         return bool(value) if isinstance(value, (bool, int)) else None
 
+    def known(self, key: str) -> tuple[str, ...]:
+        """Texts without R's words for unknown."""
+        return tuple(text for text in self.texts(key) if text not in NOT_KNOWN)
+
     def mapping(self, key: str) -> dict[str, Any]:
-        value = self.entries.get(key)
+        value = self.get(key)
         return dict(value) if isinstance(value, Mapping) else {}
 
 
@@ -237,6 +241,9 @@ def read_model(path: str | Path) -> RobynModel:
     inputs, exported = part["InputCollect"], part["ExportedModel"]
     settings = _Sections([part[name] for name in ("ModelsCollect", "OutputCollect")] + [exported, inputs])
     values = _hyperparameters(exported)
+    summary = _summary(exported)
+    channels = _channels(inputs, {*values, *summary})
+    values = _by_modelled(values, channels)
     penalty = values.pop("lambda", math.nan)
     if not (math.isfinite(penalty) and penalty >= 0):
         raise exported.fail("hyper_values.lambda", "is missing; the penalty of the model is needed")
@@ -246,14 +253,14 @@ def read_model(path: str | Path) -> RobynModel:
     return RobynModel(
         path=str(path),
         solution=_solution(exported),
-        inputs=_inputs(inputs, exported, values),
+        inputs=_inputs(inputs, exported, values, channels),
         values=values,
         penalty=penalty,
         train_size=train_size,
         has_validation=train_size < 1 if has_validation is None else has_validation,
         has_penalties=any(name.endswith(names.PENALTY) for name in values),
         rule=_rule(settings, str(path)),
-        summary=_summary(exported),
+        summary=summary,
         errors=_errors(exported),
         search=_search(settings),
         raw_data=[{key: unboxed(cell) for key, cell in row.items()} for row in raw_data],
@@ -305,13 +312,16 @@ def _rule(settings: _Sections, path: str) -> InterceptRule:
 
 
 def _search(settings: _Sections) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "optimizer": settings.text("nevergrad_algo", ""),
-        "trials": settings.whole("trials"),
-        "iterations": settings.whole("iterations"),
-        "seed": settings.whole("seed"),
-    }
-    return {key: value for key, value in found.items() if value not in ("", None)}
+    """How the model was found. The model stands without it, so what is no such number is left out."""
+    found: dict[str, Any] = {"optimizer": settings.text("nevergrad_algo", "")}
+    for key, least in (("trials", 1), ("iterations", 1), ("seed", 0)):
+        try:
+            value = settings.whole(key)
+        except UserError:
+            continue
+        if value is not None and value >= least:
+            found[key] = value
+    return {key: value for key, value in found.items() if value != ""}
 
 
 def _hyperparameters(exported: _Section) -> dict[str, float]:
@@ -344,9 +354,10 @@ def _errors(exported: _Section) -> dict[str, float]:
 # --------------------------------------------------------------------------------------------------------------- inputs
 
 
-def _inputs(section: _Section, exported: _Section, values: Mapping[str, float]) -> RobynInputs:
+def _inputs(
+    section: _Section, exported: _Section, values: Mapping[str, float], channels: tuple[RobynChannel, ...]
+) -> RobynInputs:
     adstock = _adstock(section)
-    channels = _channels(section, values)
     organic = dict(zip(section.texts("organic_vars"), _signs(section, "organic"), strict=True))
     inputs = RobynInputs(
         date=section.text("date_var"),
@@ -362,28 +373,28 @@ def _inputs(section: _Section, exported: _Section, values: Mapping[str, float]) 
         window_end=section.text("window_end")[:10],
         window_length=section.whole("rollingWindowLength"),
         n_rows=section.whole("totalObservations"),
-        added_start=section.text("refreshAddedStart", "")[:10] or None,
+        added_start=next((day[:10] for day in section.known("refreshAddedStart")), None),
         adstock=adstock,
         ranges=_ranges(section, exported),
         studies=records(section.entries.get("calibration_input")),
         settings={key: unboxed(value) for key, value in section.mapping("custom_params").items()},
         version=names.version_of(section.text("version", "")),
         version_text=section.text("version", "Robyn of an unknown version"),
-        chain=section.texts("refreshChain") or section.texts("refreshSourceID"),
+        chain=section.known("refreshChain") or section.known("refreshSourceID"),
     )
     _check_hyperparameters(exported, inputs, values)
     return inputs
 
 
 def _adstock(section: _Section) -> Adstock:
-    word = section.text("adstock")
+    word = section.text("adstock").lower()
     if word not in names.ADSTOCKS:
         raise section.fail("adstock", f"{word!r} is unknown; known are {', '.join(names.ADSTOCKS)}")
     return names.ADSTOCKS[word]
 
 
 def _outcome_kind(section: _Section) -> OutcomeKind:
-    word = section.text("dep_var_type")
+    word = section.text("dep_var_type").lower()
     try:
         return OutcomeKind(word)
     except ValueError:
@@ -406,27 +417,43 @@ def _signs(section: _Section, group: str) -> list[Sign]:
     return [names.SIGNS[sign] for sign in given]
 
 
-def _channels(section: _Section, values: Mapping[str, float]) -> tuple[RobynChannel, ...]:
+def _channels(section: _Section, known: Collection[str]) -> tuple[RobynChannel, ...]:
+    """Paid channels; ``known`` are the names of predictors and hyperparameters of the file."""
     spends = section.texts("paid_media_spends")
     if not spends:
         raise section.fail("paid_media_spends", "is missing; a model needs paid media")
     variables = section.texts("paid_media_vars") or spends
     if len(variables) != len(spends):
         raise section.fail("paid_media_vars", f"{len(variables)} variables for {len(spends)} spends")
-    return tuple(
-        RobynChannel(
-            spend=spend,
-            exposure=variable if variable != spend else None,
-            # From 3.12 on the exposure is modelled, before the spend: the hyperparameters are named by what was.
-            modelled=_modelled(variable, spend, values),
-            sign=sign,
-        )
-        for variable, spend, sign in zip(variables, spends, _signs(section, "paid_media"), strict=True)
-    )
+    selected = section.texts("paid_media_selected")
+    selected = selected if len(selected) == len(spends) else variables
+    signs = _signs(section, "paid_media")
+    channels = []
+    for spend, variable, chosen, sign in zip(spends, variables, selected, signs, strict=True):
+        exposures = [column for column in (variable, chosen) if column != spend]
+        exposure = exposures[0] if exposures else None
+        channels.append(RobynChannel(spend, exposure, _modelled(spend, exposure, known), sign))
+    return tuple(channels)
 
 
-def _modelled(variable: str, spend: str, values: Mapping[str, float]) -> str:
-    return spend if names.parameter_name(spend, "alpha") in values else variable
+def _modelled(spend: str, exposure: str | None, known: Collection[str]) -> str:
+    """The exposure from 3.12 on, before that the spend: what the file names its predictor, or hyperparameters, by."""
+    if exposure is None:
+        return spend
+    for column in (exposure, spend):
+        if column in known:
+            return column
+    return spend if names.parameter_name(spend, "alpha") in known else exposure
+
+
+def _by_modelled(values: Mapping[str, float], channels: Sequence[RobynChannel]) -> dict[str, float]:
+    """Hyperparameters by the modelled column, also those that somebody wrote under the name of the spend."""
+    own = {channel.spend: channel.modelled for channel in channels}
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        column, underscore, parameter = name.rpartition("_")
+        found[f"{own.get(column, column)}{underscore}{parameter}"] = value
+    return found
 
 
 def _ranges(section: _Section, exported: _Section) -> dict[str, tuple[float, float]]:

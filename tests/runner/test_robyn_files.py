@@ -331,6 +331,38 @@ def test_other_versions_lack_keys_and_lay_tables_out_otherwise(tree, tmp_path):
     assert found.folder.spec().validation.time_series
 
 
+def test_words_for_nothing_and_bare_values_are_read_alike(tree, tmp_path):
+    inputs, exported = tree["InputCollect"], tree["ExportedModel"]
+    inputs |= {"refreshChain": ["NA"], "refreshAddedStart": ["NA"], "refreshSourceID": {}, "unused_vars": {}}
+    inputs |= {"custom_params": {}, "calibration_input": ["NA"], "adstock": "Geometric", "organic_signs": "positive"}
+    tree["ModelsCollect"] |= {"seed": ["NA"], "trials": [0], "iterations": "many", "ts_validation": ["TRUE"]}
+    exported |= {"clusters": "NA", "hyper_values": [{k: str(v[0]) for k, v in exported["hyper_values"].items()}]}
+    found = imported(write_tree(tmp_path, tree), tmp_path)
+    assert found.comparison.worst.relative < 1e-9
+    assert not {"robyn-refreshed", "robyn-studies-unused"} & set(cases(found))
+
+
+def test_hyperparameters_under_the_name_of_the_spend_are_those_of_the_exposure(tree, tmp_path):
+    exported = tree["ExportedModel"]
+    for key in ("hyper_values", "hyper_updated"):
+        exported[key] = {k.replace("web_clicks_", "web_cost_"): v for k, v in exported[key].items()}
+    hyperparameters = tree["InputCollect"]["hyperparameters"]
+    tree["InputCollect"]["hyperparameters"] = {
+        k.replace("web_clicks_", "web_cost_"): v for k, v in hyperparameters.items()
+    }
+    found = imported(write_tree(tmp_path, tree), tmp_path)
+    assert found.comparison.worst.relative < 1e-9
+    assert not found.comparison.unmatched
+    assert found.folder.spec().channels[1].exposure == "web_clicks"
+
+
+def test_the_selected_column_of_a_channel_is_known_by_its_own_key(tree, tmp_path):
+    path = write_tree(tmp_path, tree, InputCollect__paid_media_vars=["tv_cost", "web_cost"])
+    found = imported(path, tmp_path)
+    assert found.comparison.worst.relative < 1e-9
+    assert not found.comparison.unmatched
+
+
 def test_a_refreshed_model_is_compared_where_it_can_be(tree, tmp_path):
     inputs, exported = tree["InputCollect"], tree["ExportedModel"]
     run = imported(write_tree(tmp_path, tree), tmp_path)
