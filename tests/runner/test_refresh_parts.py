@@ -253,19 +253,21 @@ def test_shares_before_are_those_of_the_old_window_and_new_columns_have_none():
     assert shares[0] == before.model.components["intercept"].contribution / whole
 
 
-def test_no_scale_is_below_a_tenth_of_the_roas_or_of_the_mean_roas():
+def test_scales_lie_between_a_tenth_and_a_quarter_of_the_roas():
     spec, _, _ = refreshed(small_table())
     tree = spec.resolved()
     media, components = tree["refresh"]["previous"]["media"], tree["refresh"]["previous"]["components"]
     for name, spend, brought, error in (("tv", 100.0, 0.0, 0.0), ("web", 300.0, 800.0, 0.5)):
         media[name] |= {"spend": spend, "standard_error": error}
         components[name]["contribution"] = brought
-    # mean ROAS 800 / 400 = 2: a tenth is 0.2; web's own 800 / 300 = 2.67, its error 0.5 is more than a tenth of it
+    # mean ROAS 800 / 400 = 2: a tenth is 0.2; web's own 800 / 300 = 2.67, its error 0.5 is between its two parts
     spec = decode(tree, "spec")
     np.testing.assert_allclose(scales(spec, spec.refresh), [0.2, 0.5])
-    media["web"]["standard_error"] = None
-    spec = decode(tree, "spec")
-    np.testing.assert_allclose(scales(spec, spec.refresh), [0.2, 800 / 300])
+    # Nothing but noise holds web where it is: it must not go out for that.
+    for error in (None, 5.0):
+        media["web"]["standard_error"] = error
+        spec = decode(tree, "spec")
+        np.testing.assert_allclose(scales(spec, spec.refresh), [0.2, 800 / 300 / 4])
 
 
 def test_a_problem_of_a_refresh_knows_the_model_before():
