@@ -6,7 +6,8 @@ Flightings:
   per channel is the variable, and the problem that of ``allocator``, with the tail in every channel's response.
 - constant: the same, laid evenly.
 - free: the money of every channel in every period is the variable (``flight_search``). No period gets more than the
-  channel ever had in one, or than the kept flighting would give it.
+  channel ever had in one, or than the kept flighting would give it; with a ``reach`` none moves farther than that part
+  from the kept plan, since a model knows its curves where money was spent, and pulses are made of the rest.
 
 The value of a plan is its own response: what it adds to what history carries in, in the horizon and in its tail. A
 target outcome alone counts the horizon only, since that is what it is a target for.
@@ -16,7 +17,7 @@ Axes: P channels, L periods of the horizon, D of its tail, N models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -28,7 +29,15 @@ from mmm_core.allocator import Bounds, BoundsLike, ResponseSurface, SeparableSee
 from mmm_core.errors import ShapeError, UserError
 from mmm_core.flight import FlightSurface, Ground
 from mmm_core.flight_search import FlightSeeker
-from mmm_core.goals import Answer, PlanStatus, Scenario, TargetOutcome, answer_for, number
+from mmm_core.goals import (
+    Answer,
+    MaxResponse,
+    PlanStatus,
+    Scenario,
+    TargetOutcome,
+    answer_for,
+    number,
+)
 from mmm_core.response import ChannelResponse
 from mmm_core.spectral import Region
 from mmm_core.types import FittedModel, FloatArray, read_only
@@ -105,12 +114,15 @@ class PlanRules:
         bounds: of channels over the horizon: multiples of the reference spend, or amounts (``allocator.Bounds``).
         period_bounds: of channels in every period: multiples of the period's own reference spend; None for none.
         cells: amounts given for single periods.
+        reach: of a free flighting: how far a period may be from the kept plan of the same question, in parts of what it
+            gets there; None for anywhere.
     """
 
     laying: Laying = Laying.KEPT
     bounds: BoundsLike = None
     period_bounds: Bounds | None = None
     cells: Cells | None = None
+    reach: float | None = None
 
 
 def plan_limits(ground: Ground, goal: str, rules: PlanRules) -> Limits:
@@ -278,7 +290,7 @@ def plan_flight(
 
     MaxResponse, TargetEfficiency (also marginal) and TargetOutcome as in ``allocator.allocate``; response is the plan's
     own, the mean over the models (see the top of the module). With the free flighting the plan is no worse than the
-    kept and the constant one wherever they are within its limits.
+    kept and the constant one wherever they are within its limits; the kept one is within any reach of itself.
 
     Args:
         ground: what the plan stands on. models: one model or several of the same problem.
@@ -294,7 +306,9 @@ def plan_flight(
     limits = plan_limits(ground, scenario.goal, rules)
     seeker: FlightSeeker | _LaidSeeker
     if rules.laying is Laying.FREE:
-        seeker = _free_seeker(counted, limits, scenario, rules, seed)
+        known = _laid_plans(counted, scenario, rules, seed)
+        limits = _within_reach(limits, known.get(Laying.KEPT), rules.reach)
+        seeker = _free_seeker(counted, limits, known, seed)
     else:
         seeker = _LaidSeeker.of(counted, limits, seed)
     answer = answer_for(seeker, scenario, ground.problem.outcome_kind, ground.horizon.n_periods)
@@ -321,25 +335,67 @@ def _told(limits: Limits, rules: PlanRules) -> Limits:
     )
 
 
-def _free_seeker(
-    surface: FlightSurface, limits: Limits, scenario: Scenario, rules: PlanRules, seed: int
-) -> FlightSeeker:
-    """Starts from the kept and the constant plan of the same question, where there is one."""
+def _laid_plans(
+    surface: FlightSurface, scenario: Scenario, rules: PlanRules, seed: int
+) -> dict[Laying, tuple[FloatArray, bool]]:
+    """Laying to (the plan of the same question so laid, whether it answers it); without those that there are none of.
+
+    For a target out of reach the plan that comes nearest to it stands in: all money for an outcome, the least for an
+    efficiency.
+    """
     ground = surface.ground
-    region = Region.of(limits.lower, limits.upper, limits.least, limits.most)
-    known = []
+    found = {}
     for laying in (Laying.KEPT, Laying.CONSTANT):
         try:
-            other = plan_limits(ground, scenario.goal, replace(rules, laying=laying))
+            limits = plan_limits(ground, scenario.goal, replace(rules, laying=laying))
         except UserError:  # limits by period that no such flighting meets
             continue
-        seeker = _LaidSeeker.of(surface, other, seed)
+        seeker = _LaidSeeker.of(surface, limits, seed)
         answer = answer_for(seeker, scenario, ground.problem.outcome_kind, ground.horizon.n_periods)
         if answer.spends is not None:
-            plan = laid(other, answer.spends)
-            if (plan <= limits.upper * (1 + ROUNDING)).all():
-                known.append(np.clip(plan, limits.lower, limits.upper))
-    return FlightSeeker(surface, region, ground.reference, tuple(known), ground.problem.outcome_kind, seed)
+            found[laying] = laid(limits, answer.spends), True
+        elif not isinstance(scenario, MaxResponse):
+            nearest = limits.most if isinstance(scenario, TargetOutcome) else limits.least
+            found[laying] = laid(limits, nearest), False
+    return found
+
+
+def _within_reach(limits: Limits, kept: tuple[FloatArray, bool] | None, reach: float | None) -> Limits:
+    """Limits of a free flighting that stays near the kept plan."""
+    if reach is None:
+        return limits
+    if kept is None:
+        note = "there is no kept plan to stay near, so that every period may move anywhere within its limits"
+        return replace(limits, notes=(*limits.notes, note))
+    plan = np.clip(kept[0], limits.lower, limits.upper)
+    lower = np.maximum(limits.lower, (1 - reach) * plan)
+    upper = np.minimum(limits.upper, (1 + reach) * plan)
+    return replace(
+        limits,
+        lower=read_only(lower),
+        upper=read_only(upper),
+        least=read_only(np.maximum(limits.least, lower.sum(axis=1))),
+        most=read_only(np.minimum(limits.most, upper.sum(axis=1))),
+    )
+
+
+def _free_seeker(
+    surface: FlightSurface, limits: Limits, known: Mapping[Laying, tuple[FloatArray, bool]], seed: int
+) -> FlightSeeker:
+    """Starts from the kept and the constant plan of the same question, where there is one within the limits."""
+    ground = surface.ground
+    region = Region.of(limits.lower, limits.upper, limits.least, limits.most)
+    starts = [
+        np.clip(plan, limits.lower, limits.upper)
+        for plan, is_answer in known.values()
+        if is_answer and _is_inside(plan, limits)
+    ]
+    return FlightSeeker(surface, region, ground.reference, tuple(starts), ground.problem.outcome_kind, seed)
+
+
+def _is_inside(plan: FloatArray, limits: Limits) -> bool:
+    above, below = plan <= limits.upper * (1 + ROUNDING), plan >= limits.lower * (1 - ROUNDING)
+    return bool((above & below).all())
 
 
 @dataclass(frozen=True, eq=False)

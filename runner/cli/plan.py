@@ -34,6 +34,14 @@ def plan(
     period_bounds: Annotated[
         list[str] | None, typer.Option(help="The same of every single period's reference spend. Repeatable.")
     ] = None,
+    reach: Annotated[
+        float | None,
+        typer.Option(
+            help="Free flighting: how far a period may be from the kept plan, in parts of it; 0.3 by default, inf for "
+            "anywhere.",
+            show_default=False,
+        ),
+    ] = None,
     fixed: Annotated[list[str] | None, typer.Option(help="channel=amount. Repeatable.")] = None,
     table: Annotated[
         str | None, typer.Option("--plan", help="CSV of amounts: date, channel, spend (fixed), lower, upper.")
@@ -55,7 +63,7 @@ def plan(
 
     question = command.question_options(
         bounds, period_bounds, fixed, candidates, budget=budget, at_most=at_most, goal=goal, target=target,
-        marginal=marginal, flighting=flighting, table=table, context=context, name=name,
+        marginal=marginal, flighting=flighting, reach=reach, table=table, context=context, name=name,
     )  # fmt: skip
     result = command.run(source, start, end, runs=runs, **question)
     if as_json:

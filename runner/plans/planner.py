@@ -185,14 +185,14 @@ def ground_findings(spec: ExperimentSpec, request: PlanRequest, ground: Ground) 
     if not spec.bootstrap.refits:
         details = "The run has no bootstrap refits: intervals hold the noise of outcomes, but not that of coefficients."
         found.append(Finding("plan-no-refits", Severity.WARNING, details, "Run with bootstrap.refits."))
-    if request.flighting == Laying.FREE and not request.period_bounds:
+    if request.flighting == Laying.FREE and request.free_reach is None and not request.period_bounds:
         found.append(
             Finding(
                 "plan-free-flighting",
                 Severity.WARNING,
-                "A free flighting trusts the shape of every curve: on simulated panels it promised by far more than "
-                "the kept one and truly brought less.",
-                "Compare with --flighting kept, and hold periods near the year before with --period-bounds.",
+                "A free flighting without limits trusts the shape of every curve: on simulated panels it promised "
+                "by far more than the kept one and truly brought less.",
+                "Leave --reach out, compare with --flighting kept, or hold periods with --period-bounds.",
             )
         )
     return tuple(found)

@@ -22,6 +22,9 @@ from runner.spec import DEFAULT_BOUNDS
 GOALS = ("max_response", "target_efficiency", "target_outcome")
 AMOUNTS = {"spend": "fixed", "lower": "lower", "upper": "upper"}
 PLAN_REMEDY = "correct --plan"
+# How far a free flighting moves periods from the kept plan: without a limit its plans promise more than twice as much
+# and truly bring less (docs/plan.md).
+REACH = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class PlanRequest:
         flighting: kept, constant or free.
         bounds: channel (or "default") to (low, high) multiples of its reference spend over the horizon.
         period_bounds: the same of its reference spend in every period.
+        reach: of a free flighting: how far a period may be from the kept plan, in parts of it; infinite for anywhere,
+            None for REACH, or anywhere within ``period_bounds``.
         fixed: channel to its spend over the horizon.
         table: path of a table of amounts by date and channel. context: path of a table of what is to come.
         candidates: models to plan with; default all selected ones.
@@ -54,6 +59,7 @@ class PlanRequest:
     flighting: str = "kept"
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     period_bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    reach: float | None = None
     fixed: Mapping[str, float] = field(default_factory=dict)
     table: str | None = None
     context: str | None = None
@@ -76,6 +82,11 @@ class PlanRequest:
             raise UserError(f"--goal {self.goal} finds the budget itself; remove --budget")
         if self.marginal and self.goal != "target_efficiency":
             raise UserError("--marginal belongs to --goal target_efficiency")
+        if self.reach is not None:
+            if self.flighting != Laying.FREE:
+                raise UserError(f"--reach belongs to --flighting free; the flighting is {self.flighting}")
+            if not self.reach >= 0:
+                raise UserError(f"--reach {self.reach:g}: expected a part of the kept plan from 0, or inf")
         for name in ("budget", "target"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value >= 0):
@@ -119,7 +130,15 @@ class PlanRequest:
             channels={name: pair for name, pair in self.bounds.items() if name != "default"},
             amounts={name: (amount, amount) for name, amount in self.fixed.items()},
         )
-        return PlanRules(Laying(self.flighting), bounds, self._period_bounds(), cells)
+        return PlanRules(Laying(self.flighting), bounds, self._period_bounds(), cells, self.free_reach)
+
+    @property
+    def free_reach(self) -> float | None:
+        """The reach for the core."""
+        if self.flighting != Laying.FREE or self.reach == np.inf:
+            return None
+        default = None if self.period_bounds else REACH
+        return default if self.reach is None else self.reach
 
     def _period_bounds(self) -> Bounds | None:
         if not self.period_bounds:

@@ -12,7 +12,7 @@ from mmm_core.errors import UserError
 from mmm_core.features import ProphetFit, factor_levels, fit_prophet
 from mmm_core.flight import year_before
 from mmm_core.types import FloatArray, ModelProblem, Role
-from runner.baseline import fit_baseline, holidays_to_come
+from runner.baseline import fit_baseline, holidays_to_come, read_holidays
 from runner.dataset import MediaPanel
 from runner.findings import Finding, Severity
 from runner.plans.calendar import Calendar
@@ -113,7 +113,7 @@ def look_ahead(
         fitted, factors = fit_baseline(spec, panel)
         findings += _same_fit(fitted, factors, problem, panel)
         holidays = holidays_to_come(spec, panel, calendar.to_come)
-        findings += _unknown_holidays(spec, fitted, [h.name for h in holidays], holidays, calendar)
+        findings += [*_unknown_holidays(fitted, holidays), *_holidays_end(spec, panel, calendar)]
         later |= fitted.columns(calendar.to_come, levels, holidays)
         noise = fitted.trend_noise(len(calendar.to_come), draws, seed)
         misses = _misses(spec, panel, problem, fitted, factors, len(calendar.to_come))
@@ -329,30 +329,32 @@ def _misses(
     return tuple(found)
 
 
-def _unknown_holidays(
-    spec: ExperimentSpec,
-    fitted: ProphetFit,
-    names: Sequence[str],
-    holidays: Sequence[Any],
-    calendar: Calendar,
-) -> list[Finding]:
-    found = []
+def _unknown_holidays(fitted: ProphetFit, holidays: Sequence[Any]) -> list[Finding]:
     unknown = fitted.unknown_holidays(holidays)
-    if unknown:
-        details = (
-            f"Holidays that the data have never met in this combination have no effect: {', '.join(unknown)}."
+    if not unknown:
+        return []
+    details = (
+        f"Holidays that the data have never met in this combination have no effect: {', '.join(unknown)}."
+    )
+    return [Finding("plan-holiday-unknown", Severity.INFO, details)]
+
+
+def _holidays_end(spec: ExperimentSpec, panel: MediaPanel, calendar: Calendar) -> list[Finding]:
+    """Whether the user's own table of holidays goes as far as the plan, a quarter of a year apart."""
+    if "holiday" not in spec.baseline.components or spec.baseline.holidays is None:
+        return []
+    last = np.datetime64(max(holiday.day for holiday in read_holidays(spec, panel)), "D")
+    missing = calendar.to_come > last
+    if missing.sum() < calendar.year // 4:
+        return []
+    return [
+        Finding(
+            "plan-no-holidays",
+            Severity.WARNING,
+            f"The table of holidays ends on {last}: the plan's last {missing.sum()} periods have none.",
+            "Add the holidays of the plan's dates to baseline.holidays.",
         )
-        found.append(Finding("plan-holiday-unknown", Severity.INFO, details))
-    if "holiday" in spec.baseline.components and not names and len(calendar.to_come) >= calendar.year // 4:
-        found.append(
-            Finding(
-                "plan-no-holidays",
-                Severity.WARNING,
-                "No holiday falls into the periods to come: the table of holidays ends before them.",
-                "Add the holidays of the plan's dates to baseline.holidays.",
-            )
-        )
-    return found
+    ]
 
 
 def _unused(given: _Given, spec: ExperimentSpec) -> list[Finding]:

@@ -198,6 +198,7 @@ def plan_record(result: PlanResult) -> dict[str, Any]:
         "level": result.spec.bootstrap.level,
         "bounds": {name: list(pair) for name, pair in asked.bounds.items()},
         "period_bounds": {name: list(pair) for name, pair in asked.period_bounds.items()},
+        "reach": asked.free_reach,
         "fixed": dict(asked.fixed),
         "plans": {name: _record_of(result, own) for name, own in result.plans.items()},
         "findings": as_records(result.findings),

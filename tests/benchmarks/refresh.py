@@ -153,7 +153,11 @@ def first_run(world: World, folder: Path) -> RunFolder:
     known = len(world.rows) - YEAR
     overrides = [*QUICK, *world.overrides, *world.window(known)]
     return run(
-        world.spec, data=world.table(known, folder), runs=folder / "runs", backend="serial", overrides=overrides
+        world.spec,
+        data=world.table(known, folder),
+        runs=folder / "runs",
+        backend="serial",
+        overrides=overrides,
     )
 
 
@@ -213,10 +217,10 @@ def markdown(found: dict[str, list[Line]], by_channel: bool) -> str:
 
 def draw(path: Path, found: dict[str, Line]) -> None:
     """ROAS of every channel over the year, a small picture per way."""
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.4), sharey=True, squeeze=False)
     for axis, (way, own) in zip(axes[0], found.items(), strict=True):

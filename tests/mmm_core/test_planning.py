@@ -190,6 +190,47 @@ class TestFree:
         assert (plan.spends[1] <= 1.2 * ground.reference[1] * (1 + 1e-12)).all()
 
 
+class TestReach:
+    @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: f"{goal.goal}{getattr(goal, 'marginal', '')}")
+    def test_periods_stay_near_the_kept_plan_and_bring_no_less(self, goal):
+        _, models, ground = world(n_models=2)
+        goal = scaled(goal, ground, models, 0.8)
+        kept = plan_flight(ground, models, goal, PlanRules(Laying.KEPT, (0.3, 2)))
+        free = plan_flight(ground, models, goal, PlanRules(Laying.FREE, (0.3, 2), reach=0.3))
+        assert kept.status is free.status is PlanStatus.SOLVED
+        assert (free.spends >= 0.7 * kept.spends * (1 - 1e-9)).all()
+        assert (free.spends <= 1.3 * kept.spends * (1 + 1e-9)).all()
+        assert (np.abs(free.spends - kept.spends) > 0.05 * kept.spends).any()
+        spent, brought = (
+            np.array([plan.spends.sum(), free.surface.values(plan.spends).sum()]) for plan in (kept, free)
+        )
+        if isinstance(goal, TargetOutcome):
+            assert brought[0] <= spent[0] * (1 + 1e-9)
+        elif getattr(goal, "marginal", False):
+            assert brought[1] - goal.target * brought[0] >= spent[1] - goal.target * spent[0]
+        else:
+            assert brought[1] >= spent[1] * (1 - 1e-9)
+
+    def test_a_budget_in_reach_of_free_periods_only_is_spent_and_told(self):
+        _, models, ground = world()
+        cells = Cells.none(3, 10)
+        cells.upper[:, 0] = 0.5 * ground.reference[:, 0]  # the kept flighting then spends half of everything
+        goal = MaxResponse(0.9 * float(ground.reference.sum()))
+        rules = [PlanRules(laying, (0.1, 2), cells=cells, reach=0.3) for laying in (Laying.KEPT, Laying.FREE)]
+        kept, free = (plan_flight(ground, models, goal, own) for own in rules)
+        assert kept.status is PlanStatus.INFEASIBLE
+        assert free.status is PlanStatus.SOLVED
+        assert "no kept plan to stay near" in " ".join(free.notes)
+
+    def test_no_reach_is_the_kept_plan(self):
+        _, models, ground = world()
+        kept, free = (
+            plan_flight(ground, models, MaxResponse(), PlanRules(laying, (0.5, 1.5), reach=0.0))
+            for laying in (Laying.KEPT, Laying.FREE)
+        )
+        np.testing.assert_allclose(free.spends, kept.spends, rtol=1e-9)
+
+
 class TestAnswers:
     @pytest.mark.parametrize("laying", list(Laying))
     def test_a_budget_that_the_bounds_cannot_hold(self, laying):

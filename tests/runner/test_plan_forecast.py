@@ -53,6 +53,17 @@ def test_prophet_goes_on_from_the_run_and_is_tried_on_earlier_days():
     assert "plan-baseline-differs" not in [f.case for f in ahead.findings]
 
 
+@pytest.mark.parametrize(("last", "is_told"), [("2023-12-25", True), ("2024-05-01", False)])
+def test_a_table_of_holidays_that_ends_before_the_plan_is_told(last, is_told, tmp_path):
+    path = tmp_path / "holidays.csv"
+    days = ["2022-12-25", "2023-04-09", "2023-12-25", last]
+    path.write_text("ds,holiday\n" + "".join(f"{day},feast\n" for day in dict.fromkeys(days)))
+    _, ahead = ahead_of({"baseline": {"components": ["trend", "holiday"], "holidays": {"path": str(path)}}})
+    told = [f.details for f in ahead.findings if f.case == "plan-no-holidays"]
+    expected = ["The table of holidays ends on 2023-12-25: the plan's last 13 periods have none."]
+    assert told == (expected if is_told else [])
+
+
 def test_another_fit_than_the_runs_is_said():
     def moved(problem):
         design = problem.design.copy()

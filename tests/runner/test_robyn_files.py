@@ -334,9 +334,17 @@ def test_other_versions_lack_keys_and_lay_tables_out_otherwise(tree, tmp_path):
 def test_words_for_nothing_and_bare_values_are_read_alike(tree, tmp_path):
     inputs, exported = tree["InputCollect"], tree["ExportedModel"]
     inputs |= {"refreshChain": ["NA"], "refreshAddedStart": ["NA"], "refreshSourceID": {}, "unused_vars": {}}
-    inputs |= {"custom_params": {}, "calibration_input": ["NA"], "adstock": "Geometric", "organic_signs": "positive"}
+    inputs |= {
+        "custom_params": {},
+        "calibration_input": ["NA"],
+        "adstock": "Geometric",
+        "organic_signs": "positive",
+    }
     tree["ModelsCollect"] |= {"seed": ["NA"], "trials": [0], "iterations": "many", "ts_validation": ["TRUE"]}
-    exported |= {"clusters": "NA", "hyper_values": [{k: str(v[0]) for k, v in exported["hyper_values"].items()}]}
+    exported |= {
+        "clusters": "NA",
+        "hyper_values": [{k: str(v[0]) for k, v in exported["hyper_values"].items()}],
+    }
     found = imported(write_tree(tmp_path, tree), tmp_path)
     assert found.comparison.worst.relative < 1e-9
     assert not {"robyn-refreshed", "robyn-studies-unused"} & set(cases(found))

@@ -1,0 +1,53 @@
+"""The page on plans: every command and table on it is run as it is printed, after a quick run of the quickstart."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.runner.command import mmm
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")
+TABLES = re.findall(r"```csv\n(.*?)```", TEXT, flags=re.DOTALL)
+COMMANDS = [
+    shlex.split(line.strip()) for line in TEXT.splitlines() if re.match(r"\s*mmm plan experiments/", line)
+]
+QUICK = (
+    "search.iterations=150",
+    "search.trials=1",
+    "bootstrap.refits=50",
+    "scenarios=[]",
+    "tracking.enabled=false",
+)
+
+
+def test_there_are_commands_and_tables():
+    assert len(COMMANDS) == 9
+    assert [table.split(",")[1] for table in TABLES] == ["channel", "price"]
+    flags = {word for command in COMMANDS for word in command if word.startswith("--")}
+    assert flags >= {"--goal", "--marginal", "--flighting", "--plan", "--context", "--fixed", "--bounds"}
+
+
+@pytest.mark.integration
+def test_the_page_runs_as_it_is_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("runner.orchestrate.write_report", lambda folder: None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name, table in zip(("amounts.csv", "context.csv"), TABLES, strict=True):
+        (tmp_path / name).write_text(table, encoding="utf-8")
+    overrides = [word for setting in QUICK for word in ("--set", setting)]
+    made = mmm(capsys, "run", "experiments/quickstart.yaml", "--backend", "serial", *overrides)
+    assert made.status == 0, made.err
+    for command in COMMANDS:
+        done = mmm(capsys, *command[1:], "--json")
+        assert done.status == 0, (command, done.err)
+        plan = json.loads(done.out)["plans"]["ensemble"]
+        assert plan["status"] in ("solved", "infeasible"), (command, plan["message"])
+    booked = list(tmp_path.glob("runs/*/plans/booked/plan.csv"))
+    assert len(booked) == 1
+    assert '2025-01-06,"tv","ensemble",50000' in booked[0].read_text()
