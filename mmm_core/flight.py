@@ -133,7 +133,7 @@ def _with_shapes(
     dark = totals == 0
     notes += [
         f"{problem.paid[p]} has no spend in these periods of the reference: money planned for it is held constant, and "
-        "its bounds are multiples of the window's mean spend"
+        "goes up to a multiple of the window's mean spend"
         for p in np.flatnonzero(dark)
     ]
     shape = np.where(dark[:, np.newaxis], 1.0 / n, reference / np.where(dark, 1.0, totals)[:, np.newaxis])

@@ -139,6 +139,11 @@ def plan_limits(ground: Ground, goal: str, rules: PlanRules) -> Limits:
     cells = rules.cells or Cells.none(*ground.reference.shape)
     bounds = Bounds.of(rules.bounds)
     least, most = bounds.limits(goal, channels, ground.unit)
+    # A channel that paused in the reference may go on pausing, unless somebody asked for more.
+    paused = (ground.reference.sum(axis=1) == 0) & [
+        c not in {*bounds.channels, *bounds.amounts} for c in channels
+    ]
+    least = np.where(paused, 0.0, least)
     lower, upper = _cell_limits(ground, rules, cells, most)
     shape = (
         np.full_like(lower, 1.0 / lower.shape[1]) if rules.laying is Laying.CONSTANT else ground.shape.copy()

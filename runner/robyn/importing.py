@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,7 @@ def read_inputs(
     spec = decode(made.tree, model.path)
     panel = panel_from_table(spec, table.table, table.path)
     files = {Path(data_path): table.table} if table.is_raw else {}
-    spec, studies, own, odd = _with_studies(model, spec, panel, runs)
+    spec, studies, own, odd = _with_studies(model, spec, panel, runs, made.labels)
     check_scenarios(spec, panel)
     return Inputs(
         model=model,
@@ -199,7 +200,7 @@ def _write(path: Path, table: pd.DataFrame) -> None:
 
 
 def _with_studies(
-    model: RobynModel, spec: ExperimentSpec, panel: MediaPanel, runs: Path
+    model: RobynModel, spec: ExperimentSpec, panel: MediaPanel, runs: Path, labels: Mapping[str, str]
 ) -> tuple[ExperimentSpec, Studies | None, dict[Path, pd.DataFrame], list[Finding]]:
     """The spec with the lift studies of the file, in Robyn's convention of days, and the table to write for it.
 
@@ -210,6 +211,7 @@ def _with_studies(
         return spec, None, {}, []
     where = f"{model.path} (InputCollect.calibration_input)"
     columns = {str(key): [row.get(key) for row in rows] for key in rows[0]}
+    columns = _in_our_words(columns, model, spec, labels)
     try:
         table = robyn_calibration(columns, spec, where)
         path = _beside(runs, model, "studies", table)
@@ -219,6 +221,26 @@ def _with_studies(
     except UserError as error:
         return spec, None, {}, [_unused_studies(error)]
     return calibrated, studies, {path: table}, []
+
+
+def _in_our_words(
+    columns: Mapping[str, Sequence[Any]], model: RobynModel, spec: ExperimentSpec, labels: Mapping[str, str]
+) -> dict[str, Sequence[Any]]:
+    """Studies with our names of channels and outcome: dt_mod calls the outcome dep_var, and has no spend beside an
+    exposure.
+    """
+    ours = {channel.spend: labels[channel.modelled] for channel in model.inputs.channels} | dict(labels)
+    words = re.compile("|".join(rf"(?<![\w.]){re.escape(name)}(?![\w.])" for name in sorted(ours, key=len)))
+    changed = dict(columns)
+    if "channel" in columns:
+        changed["channel"] = [
+            words.sub(lambda found: ours[found[0]], cell) if isinstance(cell, str) else cell
+            for cell in columns["channel"]
+        ]
+    if "metric" in columns:
+        outcome = model.inputs.outcome
+        changed["metric"] = [spec.outcome.column if cell == outcome else cell for cell in columns["metric"]]
+    return changed
 
 
 def _unused_studies(error: UserError) -> Finding:

@@ -99,6 +99,16 @@ def test_lift_studies_of_the_file_are_judged_as_robyn_does(tmp_path):
     assert [r.channel for r in inputs.studies.records][:2] == ["facebook", "tv"]
 
 
+def test_lift_studies_are_used_on_dt_mod_too(tmp_path):
+    # There the outcome is dep_var, and the exposure in currency stands for the spend.
+    path = write_robyn(tmp_path, robyn_tree("calib", digits=None))
+    inputs, found = brought(path, data=str(DT_MOD))
+    mape = next(d for d in found.comparison.differences if d.name == "mape")
+    assert mape.theirs > 1
+    assert mape.relative < 1e-9
+    assert [r.channel for r in inputs.studies.records][:2] == ["facebook", "tv"]
+
+
 def test_prophet_fitted_again_is_measured_and_told(tmp_path):
     path = write_robyn(tmp_path, robyn_tree("geo_ts"))
     _, found = brought(path, data=str(DEMO), holidays=str(HOLIDAYS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -188,6 +189,22 @@ class TestFree:
         plan = plan_flight(ground, models, MaxResponse(), rules)
         assert (plan.spends[1] >= 0.8 * ground.reference[1] * (1 - 1e-12)).all()
         assert (plan.spends[1] <= 1.2 * ground.reference[1] * (1 + 1e-12)).all()
+
+
+class TestPaused:
+    def test_a_channel_without_spend_in_the_reference_may_stay_without(self):
+        _, models, ground = world()
+        reference = ground.reference.copy()
+        reference[1] = 0.0
+        unit = ground.unit.copy()
+        unit[1] = 500.0
+        ground = replace(ground, reference=reference, unit=unit)
+        limits = plan_limits(ground, "max_response", PlanRules(bounds=(0.7, 1.5)))
+        assert limits.least[1] == 0
+        assert limits.most[1] == 750
+        assert plan_flight(ground, models, MaxResponse(), PlanRules(bounds=(0.7, 1.5))).is_feasible
+        asked = Bounds((0.7, 1.5), channels={"paid_1": (0.5, 2.0)})
+        assert plan_limits(ground, "max_response", PlanRules(bounds=asked)).least[1] == 250
 
 
 class TestReach:

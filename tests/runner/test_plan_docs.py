@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.runner.command import mmm
 
@@ -17,13 +19,12 @@ TABLES = re.findall(r"```csv\n(.*?)```", TEXT, flags=re.DOTALL)
 COMMANDS = [
     shlex.split(line.strip()) for line in TEXT.splitlines() if re.match(r"\s*mmm plan experiments/", line)
 ]
-QUICK = (
-    "search.iterations=150",
-    "search.trials=1",
-    "bootstrap.refits=50",
-    "scenarios=[]",
-    "tracking.enabled=false",
-)
+QUICK = {
+    "search": {"iterations": 150, "trials": 1},
+    "bootstrap": {"refits": 50},
+    "scenarios": [],
+    "tracking": {"enabled": False},
+}
 
 
 def test_there_are_commands_and_tables():
@@ -37,11 +38,12 @@ def test_there_are_commands_and_tables():
 def test_the_page_runs_as_it_is_printed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("runner.orchestrate.write_report", lambda folder: None)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    spec = Path("experiments/quickstart.yaml")
+    spec.write_text(yaml.safe_dump(yaml.safe_load(spec.read_text(encoding="utf-8")) | QUICK))
     for name, table in zip(("amounts.csv", "context.csv"), TABLES, strict=True):
         (tmp_path / name).write_text(table, encoding="utf-8")
-    overrides = [word for setting in QUICK for word in ("--set", setting)]
-    made = mmm(capsys, "run", "experiments/quickstart.yaml", "--backend", "serial", *overrides)
+    made = mmm(capsys, "run", str(spec), "--backend", "serial")
     assert made.status == 0, made.err
     for command in COMMANDS:
         done = mmm(capsys, *command[1:], "--json")
