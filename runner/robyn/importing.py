@@ -211,9 +211,8 @@ def _with_studies(
         return spec, None, {}, []
     where = f"{model.path} (InputCollect.calibration_input)"
     columns = {str(key): [row.get(key) for row in rows] for key in rows[0]}
-    columns = _in_our_words(columns, model, spec, labels)
     try:
-        table = robyn_calibration(columns, spec, where)
+        table = robyn_calibration(_in_our_words(columns, model, spec, labels), spec, where)
         path = _beside(runs, model, "studies", table)
         section = {"path": str(path), "convention": "robyn", "format": "neutral"}
         calibrated = decode({**spec.model_dump(mode="json"), "calibration": section}, model.path)
