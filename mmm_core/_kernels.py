@@ -18,11 +18,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+
+def kept_on_disk(**options):
+    """A decorator that compiles and keeps the machine code for the next process: beside this file, or in the user's own
+    cache where the installation cannot be written, or, where there is neither, not at all.
+    """
+
+    def decorate(function):
+        try:
+            return njit(cache=True, **options)(function)
+        except (
+            RuntimeError
+        ):  # numba found no place to keep it; a temporary folder that others know would be unsafe
+            return njit(**options)(function)
+
+    return decorate
+
+
 # error_model: division by zero gives what IEEE says. Python's way, an exception, is a branch in every loop that
 # divides, and keeps the compiler from working on several elements at once.
-kernel = njit(cache=True, nogil=True, error_model="numpy")
+kernel = kept_on_disk(nogil=True, error_model="numpy")
 # For the body of a loop: in its place before the compiler looks for what it can do in vectors.
-inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+inlined = kept_on_disk(nogil=True, error_model="numpy", inline="always")
 
 GEOMETRIC, WEIBULL_CDF, WEIBULL_PDF = 0, 1, 2
 NON_NEGATIVE, UNCONSTRAINED, NO_INTERCEPT = 0, 1, 2
