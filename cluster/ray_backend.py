@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
-from itertools import count, cycle
+from itertools import count
 from typing import Any
 
 from cluster.attempts import Attempts, Began, Died, Ended, Message, Sent
@@ -160,29 +160,36 @@ class _StopSign:
     Not ``ray.cancel``: cancelling a task at the moment it ends aborts the whole driver with "Tried to complete task
     that was not pending" (Ray 2.60; a sibling of that race was mended in ray-project/ray pull request 54798). Items
     that fail together, as they do when the function has a mistake, meet that moment within seconds.
+
+    Args:
+        key: put up for all items of one call. position: of the item, whose own key begins with it.
     """
 
-    # Looking takes about 1 ms.
+    # Looking takes about 1 ms on a busy machine.
     _seconds_between_looks = 0.2
 
-    def __init__(self, *keys: str) -> None:
-        self._keys = keys
-        self._turns = cycle(keys)
+    def __init__(self, key: str, position: int) -> None:
+        self._key, self._position = key, position
         self._next_look = 0.0
 
-    def __reduce__(self) -> tuple[type[_StopSign], tuple[str, ...]]:
-        return _StopSign, self._keys
+    def __reduce__(self) -> tuple[type[_StopSign], tuple[str, int]]:
+        return _StopSign, (self._key, self._position)
+
+    @staticmethod
+    def of_item(key: str, position: int) -> str:
+        """The key of one item."""
+        return f"{key}-{position}"
 
     def is_up(self) -> bool:
         """Whether one of the keys was put up, known with a short delay."""
-        from ray.experimental.internal_kv import _internal_kv_exists
+        from ray.experimental.internal_kv import _internal_kv_list
 
         now = time.monotonic()
         if now < self._next_look:
             return False
-        keys = self._keys if self._next_look == 0.0 else (next(self._turns),)
         self._next_look = now + self._seconds_between_looks
-        return any(_internal_kv_exists(key) for key in keys)
+        own = {self._key.encode(), self.of_item(self._key, self._position).encode()}
+        return not own.isdisjoint(_internal_kv_list(self._key))
 
 
 def _put_up(key: str) -> None:
@@ -234,7 +241,7 @@ class _RayEngine:
 
     def submit(self, position: int, item: Any, avoid: Set[str]) -> _Task:
         """See ``Engine``; the places are Ray's nodes."""
-        sign = _StopSign(self._key, f"{self._key}-{position}")
+        sign = _StopSign(self._key, position)
         handle = self._elsewhere(avoid).remote(sign, *self._work, item)
         return _WholeTask(handle) if self._session.is_client else _StreamingTask(handle)
 
@@ -258,10 +265,12 @@ class _RayEngine:
         if saying:
             return saying
         with _connected():
-            ray.wait(waited, num_returns=1, timeout=seconds)
-            # All that are ready, not the first of them alone: the next in line would starve.
-            ready = set(ray.wait(waited, num_returns=len(waited), timeout=0)[0])
-        return [handle for handle in handles if handle.awaited in ready]
+            ready, others = ray.wait(waited, num_returns=1, timeout=seconds)
+            if ready and others:
+                # All that are ready, not the first of them alone: the next in line would starve.
+                ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
+        found = set(ready)
+        return [handle for handle in handles if handle.awaited in found]
 
     def read(self, position: int, handle: _Task) -> Message | None:
         """See ``Engine``."""
@@ -274,7 +283,7 @@ class _RayEngine:
 
     def give_up(self, position: int) -> None:
         """See ``Engine``."""
-        _put_up(f"{self._key}-{position}")
+        _put_up(_StopSign.of_item(self._key, position))
 
     def give_up_all(self) -> None:
         """See ``Engine``."""

@@ -94,7 +94,7 @@ def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, pro
     missing = [trial for trial in range(1, trials + 1) if trial not in known]
     for leftover in (folder.path / "candidates").glob(".trial-*"):  # of a driver that was killed
         leftover.unlink()
-    arriving: dict[int, _Arriving] = {}
+    arriving: dict[int, Arriving] = {}
     found: dict[int, tuple[FloatArray, IntArray]] = {}
     total, done = trials * job.iterations, (trials - len(missing)) * job.iterations
     best = np.full(len(job.problem.objectives), np.inf)
@@ -106,7 +106,7 @@ def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, pro
                 del arriving[trial]
                 continue
             if trial not in arriving:
-                arriving[trial] = _Arriving(trial_file(folder.path, trial))
+                arriving[trial] = Arriving(trial_file(folder.path, trial))
             arriving[trial].append(block)
             done += len(block)
             best = np.minimum(best, block.best(job.problem.objectives))
@@ -118,7 +118,7 @@ def search(backend: Backend, job: SearchJob, trials: int, folder: RunFolder, pro
     return Pool.of_files(job.problem, folder.path, range(1, trials + 1), found)
 
 
-class _Arriving:
+class Arriving:
     """A trial whose blocks are coming home."""
 
     def __init__(self, file: GrowingFile) -> None:

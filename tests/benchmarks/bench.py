@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import subprocess
 import sys
 import tempfile
@@ -395,6 +396,34 @@ def journal(repeats: int) -> Iterator[Row]:
     yield row("journal", subject, "read losses", PER_CANDIDATE, read, n=len(batch))
 
 
+# -------------------------------------------------------------------------------------------------------------- search
+
+
+def searches(repeats: int) -> Iterator[Row]:
+    """Whole searches by two Ray workers, each in a process of its own: wall time, and the driver's memory."""
+    sizes = ((5, 2_000), (10, 100_000))
+    reference = None
+    for trials, candidates in sizes:
+        command = [sys.executable, "-m", "tests.benchmarks.scaling", "--search", str(trials), str(candidates)]
+        found = [
+            json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            for _ in range(min(repeats, 3))
+        ]
+        n = trials * candidates
+        memory = max(run["driver_peak_megabytes"] for run in found)
+        same = all(run["same_bytes_as_alone"] and run["candidates"] == n for run in found)
+        reference = row(
+            "search",
+            "2 workers, to the last table",
+            f"{trials} trials of {candidates:,}",
+            "s",
+            [run["seconds"] for run in found],
+            reference=reference,
+            check=f"tables {'equal' if same else 'NOT equal'} to those of one process; driver at most {memory:,.0f} MB",
+        )
+        yield reference
+
+
 # --------------------------------------------------------------------------------------------------------------- start
 
 
@@ -444,6 +473,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
     "trial": trials,
     "refits": refits,
     "journal": journal,
+    "search": searches,
     "start": starts,
     "peers": peers.rows,
 }

@@ -3,6 +3,7 @@
     python -m tests.benchmarks.scaling                    measures, then simulates (two minutes)
     python -m tests.benchmarks.scaling --simulate FILE    the cluster alone, from costs measured before
     python -m tests.benchmarks.scaling --speedup          two workers beside one core, on a job of 20 s
+    python -m tests.benchmarks.scaling --search 10 100000 one search, its time and memory as JSON
 
 The simulated cluster is up to 64 hosts of 32 cores. A worker computes blocks of candidates and is at most some blocks
 ahead of its reader; the driver takes one block at a time: receives it through its link, and writes it into the journal.
@@ -13,11 +14,12 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,16 @@ import numpy as np
 from cluster import open_backend
 from cluster.base import Backend, Done
 from cluster.config import ClusterConfig
-from mmm_core.types import CandidateBatch
 from runner.dataset import load_panel
-from runner.journal import write_trial
+from runner.journal import trial_path
+from runner.pool import Pool
 from runner.problem import build_problem
 from runner.progress import Silent
 from runner.run_folder import RunFolder
 from runner.search.base import BATCHES_PER_BLOCK, SearchJob, run_trial
-from runner.search.engine import search, search_job
+from runner.search.engine import Arriving, TrialBlock, search, search_job, trial_blocks
 from runner.spec import load_spec
+from runner.tables import GrowingFile
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 CORES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -48,7 +51,7 @@ class Costs:
     Attributes:
         candidate: worker, per candidate, evaluation and search. block_candidates, block_bytes: of one block.
         task: from asking for an empty task to its result, one after another. driver_task: of it, the driver's.
-        driver_block, driver_byte: driver, per block and byte received. driver_candidate: driver, to write one.
+        driver_block, driver_byte: driver, per block, and per byte received and written.
         driver_wait: driver, per task under way, to look which have something to say.
         link: bytes per second of a host's network (assumed, 10 Gbit/s).
     """
@@ -60,18 +63,13 @@ class Costs:
     driver_task: float
     driver_block: float
     driver_byte: float
-    driver_candidate: float
     driver_wait: float
     link: float = 1.25e9
 
     @property
     def driver_per_block(self) -> float:
         """Seconds of the driver for one block: what bounds the whole."""
-        return (
-            self.driver_block
-            + self.driver_byte * self.block_bytes
-            + self.driver_candidate * self.block_candidates
-        )
+        return self.driver_block + self.driver_byte * self.block_bytes
 
     @property
     def most_cores(self) -> float:
@@ -131,12 +129,16 @@ def efficiency(costs: Costs, cores: int, candidates: int = 100_000) -> float:
 
 def variants(costs: Costs) -> dict[str, Costs]:
     """The search as it is, slower candidates, and what would move the limit."""
-    losses_only = replace(costs, block_bytes=costs.block_candidates * 88.0, driver_candidate=0.0)
+    # As it was: 5 us of the driver to encode a candidate, whose block is 528 bytes of numbers.
+    before = replace(costs, block_bytes=528.0 * costs.block_candidates)
+    before = replace(before, driver_block=costs.driver_block + 5e-6 * costs.block_candidates)
+    losses_only = replace(costs, block_bytes=88.0 * costs.block_candidates)
+    daily = {"candidate": 15 * costs.candidate, "block_bytes": 3 * costs.block_bytes}
     return {
-        "weekly, as it is": costs,
-        "daily (15 times the work)": replace(costs, candidate=15 * costs.candidate),
-        "weekly, workers write the journal": losses_only,
-        "daily, workers write the journal": replace(losses_only, candidate=15 * costs.candidate),
+        "weekly, driver encodes (as before)": before,
+        "weekly": costs,
+        "daily (15 times the work, 3 times the bytes)": replace(costs, **daily),
+        "weekly, losses alone come home": losses_only,
     }
 
 
@@ -220,28 +222,44 @@ def per_wait(backend: Backend, n: int = 2000) -> float:
     return median_of(lambda: ray.wait(pending, num_returns=n, timeout=0))[1] / n
 
 
+def per_written_byte(blocks: Sequence[TrialBlock], repeats: int = 5) -> float:
+    """Driver's CPU seconds per byte: to append blocks to the trial's file, and to keep their losses."""
+
+    def write() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            arriving = Arriving(GrowingFile(Path(folder) / "trial"))
+            for block in blocks:
+                arriving.append(block)
+            arriving.close()
+
+    return median_of(write, repeats)[1] / sum(map(size_of, blocks))
+
+
+def size_of(block: TrialBlock) -> int:
+    """Bytes of a block on its way."""
+    return block.data.nbytes + block.losses.nbytes + block.statuses.nbytes
+
+
 def measure() -> Costs:
     """All costs, on this machine."""
-    job = quickstart_job(30_000)
-    batch = CandidateBatch.concatenate(list(run_trial(job, 1)))
-    size = sum(getattr(batch, field.name).nbytes for field in fields(batch)) / len(batch)
-    seconds = median_of(lambda: list(run_trial(job, 1)), 3)[1] / len(batch)
-    with tempfile.TemporaryDirectory() as folder:
-        written = median_of(lambda: write_trial(Path(folder), job.problem, 1, batch), 3)[1] / len(batch)
+    candidates = 30_000
+    job = quickstart_job(candidates)
+    blocks: list[TrialBlock] = [block for block in trial_blocks(job, 1) if isinstance(block, TrialBlock)]
+    seconds = median_of(lambda: list(trial_blocks(job, 1)), 3)[1] / candidates
+    written = per_written_byte(blocks)
     with open_backend("ray", ClusterConfig(workers=1)) as backend:
         task, driver_task = per_task(backend)
         block, byte = per_block(backend)
         wait = per_wait(backend)
-    candidates = BATCHES_PER_BLOCK["compiled"] * job.batch_size
+    per_block_candidates = BATCHES_PER_BLOCK["compiled"] * job.batch_size
     return Costs(
         candidate=seconds,
-        block_candidates=candidates,
-        block_bytes=size * candidates,
+        block_candidates=per_block_candidates,
+        block_bytes=sum(map(size_of, blocks)) / candidates * per_block_candidates,
         task=task,
         driver_task=driver_task,
         driver_block=block,
-        driver_byte=byte,
-        driver_candidate=written,
+        driver_byte=byte + written,
         driver_wait=wait,
     )
 
@@ -266,6 +284,30 @@ def speedup(candidates: int, trials: int = 8) -> Iterator[str]:
         )
 
 
+def one_search(trials: int, candidates: int, workers: int) -> dict[str, float | bool]:
+    """A search by Ray workers on this machine, from asking for it to the last table and the losses in memory.
+
+    The tables must be those of the same trials in one process: the last one's is compared.
+    """
+    job = quickstart_job(candidates, trials)
+    with open_backend("ray", ClusterConfig(workers=workers)) as backend, tempfile.TemporaryDirectory() as d:
+        backend.start()
+        backend.map(warm, range(workers), shared=backend.share(quickstart_job(300)))
+        folder = RunFolder(Path(d))
+        pools: list[Pool] = []
+        wall, cpu = clocked(lambda: pools.append(search(backend, job, trials, folder, Silent())))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        alone = b"".join(block.data.tobytes() for block in trial_blocks(job, trials))
+        same = alone == trial_path(folder.path, trials).read_bytes()
+    return {
+        "candidates": len(pools[0]),
+        "seconds": wall,
+        "driver_cpu_seconds": cpu,
+        "driver_peak_megabytes": peak,
+        "same_bytes_as_alone": same,
+    }
+
+
 def warm(job: SearchJob, item: int) -> int:
     """What a worker does once: imports, and kernels from their cache."""
     return sum(len(block) for block in run_trial(job, item + 1))
@@ -279,6 +321,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the measured costs to this file too")
     parser.add_argument("--simulate", type=Path, help="costs that were measured before")
     parser.add_argument("--speedup", action="store_true", help="measure two workers beside one core")
+    parser.add_argument(
+        "--search",
+        type=int,
+        nargs=2,
+        metavar=("TRIALS", "CANDIDATES"),
+        help="time one search, candidates per trial",
+    )
+    parser.add_argument("--workers", type=int, default=2, help="of --search")
     parser.add_argument("--candidates", type=int, default=800_000, help="of the job of --speedup")
     asked = parser.parse_args()
     if asked.speedup:
@@ -289,6 +339,9 @@ def main() -> None:
         )
         for line in speedup(asked.candidates):
             print(line, flush=True)
+        return
+    if asked.search:
+        print(json.dumps(one_search(*asked.search, asked.workers)))
         return
     costs = Costs(**json.loads(asked.simulate.read_text())) if asked.simulate else measure()
     for name, value in asdict(costs).items():
