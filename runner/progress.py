@@ -116,8 +116,15 @@ def search_facts(done: int, total: int, best: dict[str, float], seconds: float) 
     """How far a search is: candidates done and per second, best losses, seconds left."""
     rate = done / max(seconds, 1e-9)
     losses = ", ".join(f"{name.removeprefix('decomp_')} {value:.3f}" for name, value in best.items())
-    left = f"{(total - done) / rate:,.0f} s left" if done else ""
+    left = f"{_duration((total - done) / rate)} left" if done else ""
     return f"{done:,}/{total:,}, {rate:,.0f}/s, best {losses}, {left}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
@@ -127,7 +134,8 @@ def open_progress(quiet: bool = False) -> Iterator[Progress]:
     if not quiet and os.environ.get("MMM_PROGRESS") == "lines":
         progress = Lines()
     elif not quiet and sys.stderr.isatty():
-        progress = Terminal()
+        # A terminal that cannot move its cursor would be filled with copies of one line.
+        progress = Lines() if os.environ.get("TERM") in ("dumb", "unknown") else Terminal()
     try:
         yield progress
     finally:

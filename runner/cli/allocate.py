@@ -33,7 +33,7 @@ def allocate(
 ) -> None:
     """Plan a budget with the selected models of a run.
 
-    Example: `mmm allocate runs/quickstart-… --budget 2000000 --bounds 0.5,2 --bounds tv=0.8,1.2`
+    Example: `mmm allocate experiments/quickstart.yaml --budget 20000000 --bounds 0.5,2 --bounds tv=0.8,1.2`
     """
     from runner.commands import allocate as command
     from runner.terminal import print_plans

@@ -59,6 +59,6 @@ def main() -> None:
     except SystemExit as end:
         if end.code == INTERRUPTED:
             folder = interrupted_run(end)
-            way = f", go on with: mmm resume {folder}" if folder else ""
-            typer.echo(f"stopped; what was done is kept{way}", err=True)
+            way = f"; what was done is kept, go on with: mmm resume {folder}" if folder else ""
+            typer.echo(f"stopped{way}", err=True)
         raise

@@ -24,7 +24,7 @@ def export_robyn(
 ) -> None:
     """Write a model as R Robyn's robyn_write() would.
 
-    Example: `mmm export-robyn runs/quickstart-… --candidate 3_120`
+    Example: `mmm export-robyn experiments/quickstart.yaml --out RobynModel-quickstart.json`
     """
     from runner.commands import export_robyn as command
 

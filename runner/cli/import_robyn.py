@@ -33,7 +33,7 @@ def import_robyn(
 ) -> None:
     """Make a run of a model of R Robyn, and say how well it was met.
 
-    Example: `mmm import-robyn RobynModel-1_624_1.json --data weekly.csv --holidays dt_prophet_holidays.csv`
+    Example: `mmm import-robyn RobynModel-quickstart.json`
     """
     from runner.commands import import_robyn as command
     from runner.terminal import print_import

@@ -56,7 +56,7 @@ def plan(
 ) -> None:
     """Plan dates to come by channel and period, with the outcome to expect.
 
-    Example: `mmm plan runs/quickstart-… --from 2025-01-06 --to 2025-06-30 --budget 4000000`
+    Example: `mmm plan experiments/quickstart.yaml --from 2025-01-06 --to 2025-06-30 --budget 4000000`
     """
     from runner.commands import plan as command
     from runner.plans.show import print_plan

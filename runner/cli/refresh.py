@@ -48,7 +48,7 @@ def refresh(
 ) -> None:
     """Bring a model up to new rows of its table, and tell what moved and why.
 
-    Example: `mmm refresh runs/quickstart-… --data new.csv`
+    Example: `mmm refresh experiments/quickstart.yaml --data new.csv`
     """
     from runner.commands import refresh as command
     from runner.terminal import print_refresh

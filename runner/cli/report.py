@@ -24,7 +24,7 @@ def report(
 ) -> None:
     """Write the report of a run again: page, one-pagers, tables.
 
-    Example: `mmm report runs/quickstart-… --language de`
+    Example: `mmm report experiments/quickstart.yaml --language de`
     """
     from runner.commands import report as command
 

@@ -33,7 +33,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped, doing only what is missing.
 
-    Example: `mmm resume runs/quickstart-…`
+    Example: `mmm resume experiments/quickstart.yaml`
     """
     from runner.commands import resume as command
 

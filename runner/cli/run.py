@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Run an experiment: search, selection, intervals, plans, report, MLflow.
 
-    Example: `mmm run experiments/quickstart.yaml --set search.iterations=500`
+    Example: `mmm run experiments/quickstart.yaml`
     """
     from runner.commands import run as command
 

@@ -17,7 +17,7 @@ def track(
 ) -> None:
     """Bring MLflow to the state of a run folder; doing it twice changes nothing.
 
-    Example: `mmm track runs/quickstart-…`
+    Example: `mmm track experiments/quickstart.yaml`
     """
     from runner.commands import track as command
 

@@ -14,7 +14,10 @@ def ask(question: str, offered: str | None, problem: str | None) -> str:
     """One question on the terminal; Enter takes what is offered."""
     if problem:
         typer.echo(problem, err=True)
-    answer: str = typer.prompt(question, default=offered, err=True)
+    try:
+        answer: str = typer.prompt(question, default=offered, err=True)
+    except typer.Abort:  # Ctrl-C, or the end of what can be read
+        raise KeyboardInterrupt from None
     return answer.strip()
 
 

@@ -77,9 +77,7 @@ def test_usage_errors_are_the_users_too(words, capsys):
     assert (done.status, done.out) == (2, "")
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "told"), [(KeyboardInterrupt(), 130, "stopped; what was done is kept\n")]
-)
+@pytest.mark.parametrize(("error", "status", "told"), [(KeyboardInterrupt(), 130, "stopped\n")])
 def test_ctrl_c_is_told_as_what_it_is(error, status, told, tmp_path, capsys, monkeypatch):
     def stop(*args, **keys):
         raise error
@@ -215,6 +213,8 @@ def test_the_facts_of_a_search():
     facts = search_facts(2500, 10_000, {"nrmse": 0.0511, "decomp_rssd": 0.1234}, 2.0)
     assert facts == "2,500/10,000, 1,250/s, best nrmse 0.051, rssd 0.123, 6 s left"
     assert search_facts(0, 10, {}, 0.0).startswith("0/10, 0/s")
+    assert search_facts(1, 601, {}, 1.0).endswith("10 min left")
+    assert search_facts(1, 36_001, {}, 1.0).endswith("10.0 h left")
 
 
 @pytest.mark.parametrize(("quiet", "is_terminal", "kind"), [(True, True, Silent), (False, False, Silent)])
@@ -230,6 +230,29 @@ def test_a_terminal_gets_the_live_display(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with open_progress() as progress:
         assert type(progress) is Terminal
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    with open_progress() as progress:
+        progress.stage("search")
+        progress.candidates(2, 2, {"nrmse": 0.5})
+    told = capsys.readouterr().err
+    assert told.startswith("search\n2/2, ")
+    assert "\x1b" not in told
+
+
+def test_completion_knows_commands_and_options():
+    env = {**os.environ, "_MMM_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    words = [sys.executable, "-c", "from runner.cli import main; main()"]
+    done = subprocess.run(
+        words, env={**env, "COMP_WORDS": "mmm im"}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["import-robyn"]
+    env |= {"COMP_WORDS": "mmm run --wo", "COMP_CWORD": "2"}
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["--workers"]
 
 
 def test_a_process_ends_with_the_status_of_its_command(tmp_path):
