@@ -17,7 +17,7 @@ from runner.run_folder import RunFolder
 
 
 def write_report(folder: RunFolder, language: str | None = None) -> Path:
-    """Write ``tables/*``, ``report/*.png`` and ``report/index.html`` from what the run folder holds.
+    """Write ``tables/*``, ``report/*.png`` and ``.pdf``, and ``report/index.html`` from what the run folder holds.
 
     The tables come first: a picture that fails costs no number. Writing again gives the same files.
 

@@ -24,7 +24,8 @@ PARTS = ("train", "val", "test")
 def one_pager(run: RunData, view: ModelView) -> Sheet:
     """The sheet of a model; about 17 x 19 inches, longer where there are many channels."""
     heights, grid = _heights(run, view)
-    sheet = Sheet(WIDTH, MARGIN + HEAD + sum(heights) + GAP * len(heights))
+    title = say("model.title", candidate=view.candidate)
+    sheet = Sheet(WIDTH, MARGIN + HEAD + sum(heights) + GAP * len(heights), title)
     _head(sheet, run, view)
     inner, y = WIDTH - 2 * MARGIN, MARGIN + HEAD
     boxes = []
@@ -73,7 +74,7 @@ def _head(sheet: Sheet, run: RunData, view: ModelView) -> None:
     )
     table = 5.2
     room = WIDTH - 2 * MARGIN - table
-    sheet.text(MARGIN, MARGIN - 0.1, say("model.title", candidate=view.candidate), 24, weight="bold")
+    sheet.text(MARGIN, MARGIN - 0.1, sheet.title, 24, weight="bold")
     sheet.text(MARGIN, MARGIN + 0.42, fit(subtitle, room, 11), 11, color=theme.MUTED)
     scores = say("model.scores", rssd=f"{view.losses['decomp_rssd']:.4f}", score=f"{view.error_score:.4f}")
     if view.losses["mape"] > 0:

@@ -1,4 +1,4 @@
-"""Every picture of a report, drawn once: a page per selected model, a page per plan."""
+"""Every picture of a report, drawn once and saved as PNG and PDF: a page per selected model, a page per plan."""
 
 from __future__ import annotations
 
@@ -13,31 +13,24 @@ from runner.reports.sheet import Sheet
 from runner.tables import write_bytes
 
 
-def model_file(candidate: str) -> str:
-    """Name of a one-pager in the report's folder."""
-    return f"{candidate}.png"
-
-
-def plan_file(scenario: str) -> str:
-    """Name of a plan's page in the report's folder."""
-    return f"plan-{scenario}.png"
-
-
 def draw_pictures(run: RunData, folder: Path) -> list[str]:
     """Draw everything into a folder; the names of the files, models first."""
     with theme.drawing():
-        return [_written(folder / name, sheet) for name, sheet in _sheets(run)]
+        return [name for stem, sheet in _sheets(run) for name in _written(folder, stem, sheet)]
 
 
 def _sheets(run: RunData) -> Iterator[tuple[str, Sheet]]:
+    """Names of files, less their endings, and what they show."""
     for view in run.models:
-        yield model_file(view.candidate), one_pager(run, view)
+        yield view.candidate, one_pager(run, view)
     for scenario in run.scenarios:
         sheet = plan_page(run, scenario)
         if sheet is not None:
-            yield plan_file(scenario.name), sheet
+            yield f"plan-{scenario.name}", sheet
 
 
-def _written(path: Path, sheet: Sheet) -> str:
-    write_bytes(path, sheet.png())
-    return path.name
+def _written(folder: Path, stem: str, sheet: Sheet) -> list[str]:
+    contents = {f"{stem}.png": sheet.png(), f"{stem}.pdf": sheet.pdf()}
+    for name, content in contents.items():
+        write_bytes(folder / name, content)
+    return list(contents)

@@ -39,7 +39,8 @@ def plan_page(run: RunData, view: ScenarioView) -> Sheet | None:
         max(2.9, 1.2 + 1.2 * ROW * run.problem.n_paid),
         grid.height,
     ]
-    sheet = Sheet(WIDTH, MARGIN + HEAD + sum(heights) + GAP * 3 + 0.2 * len(notes))
+    title = say("plan.title", scenario=theme.elide(theme.printable(view.name), 60))
+    sheet = Sheet(WIDTH, MARGIN + HEAD + sum(heights) + GAP * 3 + 0.2 * len(notes), title)
     _head(sheet, run, view, shared)
     y, boxes = MARGIN + HEAD, []
     for height in heights:
@@ -58,8 +59,7 @@ def plan_page(run: RunData, view: ScenarioView) -> Sheet | None:
 def _head(sheet: Sheet, run: RunData, view: ScenarioView, shared: PlanView) -> None:
     inner = WIDTH - 2 * MARGIN
     colour = STATUS_COLOURS[shared.status]
-    title = say("plan.title", scenario=theme.elide(theme.printable(view.name), 60))
-    sheet.text(MARGIN, MARGIN - 0.1, title, 24, weight="bold")
+    sheet.text(MARGIN, MARGIN - 0.1, sheet.title, 24, weight="bold")
     sheet.text(
         MARGIN,
         MARGIN + 0.42,

@@ -44,13 +44,13 @@ class Box:
 
 
 class Sheet:
-    """A figure without pyplot, measured in inches from the top left."""
+    """A figure without pyplot, measured in inches from the top left; its title is that of the PDF."""
 
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, width: float, height: float, title: str = "") -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self.width, self.height = width, height
+        self.width, self.height, self.title = width, height, title
         self.figure = Figure(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(self.figure)
 
@@ -123,6 +123,13 @@ class Sheet:
         buffer = io.BytesIO()
         reduced = rgba.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         reduced.save(buffer, format="PNG", optimize=False, compress_level=6)
+        return buffer.getvalue()
+
+    def pdf(self) -> bytes:
+        """The sheet as PDF: lines and letters, no pixels, and no date: the same sheet gives the same bytes."""
+        buffer = io.BytesIO()
+        metadata = {"Title": self.title, "Creator": "mmm-runner", "CreationDate": None, "ModDate": None}
+        self.figure.savefig(buffer, format="pdf", metadata=metadata)
         return buffer.getvalue()
 
 

@@ -289,6 +289,7 @@ SETTINGS: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
+    "pdf.fonttype": 42,  # letters that can be searched and edited, not drawings of them
     "path.simplify": True,
     "agg.path.chunksize": 0,
 }

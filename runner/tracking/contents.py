@@ -357,7 +357,7 @@ def _model(folder: RunFolder, path: Path, fronts: Mapping[str, int]) -> RunConte
     if candidate in fronts:
         tags["front"] = str(fronts[candidate])
     facts = ("candidate", "trial", "iteration", "cluster", "adstock", "intercept_rule", "lambda")
-    patterns = (f"report/{candidate}.png", f"scenarios/*/{candidate}.parquet")
+    patterns = (f"report/{candidate}.png", f"report/{candidate}.pdf", f"scenarios/*/{candidate}.parquet")
     return RunContent(
         kind="model",
         name=candidate,

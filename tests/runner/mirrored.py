@@ -96,7 +96,8 @@ def make_run(
         )
         write_model(folder.path / "models" / f"{candidate}.json", record)
         (folder.path / "report").mkdir(exist_ok=True)
-        (folder.path / "report" / f"{candidate}.png").write_bytes(b"\x89PNG" + candidate.encode())
+        for kind in ("png", "pdf"):
+            (folder.path / "report" / f"{candidate}.{kind}").write_bytes(f"%{kind} {candidate}".encode())
         plan = table_of([{"channel": channel, "optimised_spend": 1.0} for channel in channels])
         write_table(folder.path / "scenarios" / "same-budget" / f"{candidate}.parquet", plan)
         rows.append(

@@ -228,13 +228,10 @@ class Page(HTMLParser):
 
 
 def test_a_report_has_its_files(evil: RunFolder, run: RunData) -> None:
-    models = {f"{candidate}.png" for candidate in evil.selected()}
-    assert len(models) == 2
-    assert {p.name for p in (evil.path / "report").iterdir()} == {
-        "index.html",
-        "plan-same.png",
-        "plan-dream.png",
-    } | models
+    assert len(evil.selected()) == 2
+    pictures = [*evil.selected(), "plan-same", "plan-dream"]
+    files = {f"{picture}.{kind}" for picture in pictures for kind in ("png", "pdf")}
+    assert {p.name for p in (evil.path / "report").iterdir()} == {"index.html"} | files
     absent = {"calibration", "refresh"}
     assert {p.stem for p in (evil.path / "tables").iterdir()} == set(TABLES) - absent
 
@@ -251,6 +248,20 @@ def test_pictures_have_the_size_of_a_page_and_something_on_it(evil: RunFolder) -
         assert all(part.any() for part in np.array_split(drawn, 4))
         assert not drawn[[0, -1]].any()
         assert not drawn[:, [0, -1]].any()
+
+
+def test_a_pdf_has_letters_of_embedded_fonts_and_no_date(evil: RunFolder, run: RunData) -> None:
+    candidate = evil.selected()[0]
+    content = (evil.path / "report" / f"{candidate}.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert content.count(b"/Type /Page ") == 1
+    assert f"/Title (Model {candidate})".encode() in content
+    assert b"/FontFile2" in content  # TrueType, whole letters
+    assert b"/Type3" not in content
+    assert b"Date" not in content
+    view = next(view for view in run.models if view.candidate == candidate)
+    with theme.drawing():
+        assert one_pager(run, view).pdf() == content
 
 
 def test_the_parquet_tables_stay_as_they_were(evil: RunFolder, tmp_path: Path) -> None:

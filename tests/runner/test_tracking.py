@@ -233,6 +233,7 @@ def test_a_model_carries_hyperparameters_fit_decomposition_and_its_files(made):
             assert run.latest[f"roas_{channel['name']}_upper"] == 1.5
         files = {
             f"models/{candidate}.json",
+            f"report/{candidate}.pdf",
             f"report/{candidate}.png",
             f"scenarios/same-budget/{candidate}.parquet",
         }
