@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.resources import files
-from string import Template
 
 from runner.comparison.differences import Comparison, Row
 from runner.comparison.facts import Estimate
 from runner.comparison.words import QUANTITIES, sentences, verdict, with_error
+from runner.reports.frame import whole_page
 from runner.reports.html import Markup, bullets, join, table, tag
 from runner.reports.theme import amount, number, palette, percent, signed_percent
 
@@ -35,14 +34,7 @@ def comparison_html(comparison: Comparison) -> str:
         tag("h2", "How this is judged"),
         tag("p", _method(comparison)),
     ]
-    folder = files("runner.reports.templates")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    page = Template(folder.joinpath("page.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=tag("title", f"Comparison of {' and '.join(names)}"),
-        style=style,
-        body=tag("main", *sections),
-    )
+    return whole_page(f"Comparison of {' and '.join(names)}", tag("main", *sections))
 
 
 def _head(comparison: Comparison) -> Markup:

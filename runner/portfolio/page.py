@@ -6,42 +6,20 @@ is named by its digest.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import quote
 
 from runner.portfolio.folder import PortfolioFolder
 from runner.portfolio.picture import market_picture
 from runner.portfolio.results import DONE, PortfolioResults
+from runner.reports.frame import whole_page
 from runner.reports.html import Markup, join, tag
 from runner.reports.theme import amount, number, percent
 
-PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-script-src '$script_digest'; base-uri 'none'; form-action 'none'">
-$title
-<style>
-$style
-</style>
-</head>
-<body>
-$body
-<script>$script</script>
-</body>
-</html>
-"""
-)
 STYLE = """
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid currentColor; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
@@ -57,8 +35,6 @@ def portfolio_html(folder: PortfolioFolder, results: PortfolioResults) -> str:
         folder: the portfolio; links to its models' run folders are relative. results: of ``collect``.
     """
     script = "\n" + files("runner.portfolio").joinpath("sorting.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    style = files("runner.reports.templates").joinpath("page.css").read_text(encoding="utf-8")
     sections = [
         tag("h1", folder.spec.name),
         tag("p", _lead(results), class_="lead"),
@@ -70,13 +46,7 @@ def portfolio_html(folder: PortfolioFolder, results: PortfolioResults) -> str:
         *_findings(results),
         tag("p", f"{folder.run_id}, mmm-runner {folder.manifest()['versions']['mmm-runner']}", class_="note"),
     ]
-    return PAGE.substitute(
-        script_digest=f"sha256-{digest}",
-        title=tag("title", folder.spec.name),
-        style=style + STYLE,
-        body=tag("main", *sections),
-        script=script,
-    )
+    return whole_page(folder.spec.name, tag("main", *sections), style=STYLE, script=script)
 
 
 def _lead(results: PortfolioResults) -> str:

@@ -7,11 +7,7 @@ page lets no script run but the one written here.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
-from string import Template
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +15,7 @@ from runner.reports import theme
 from runner.reports.answers import answer_sentences, has_estimate_outside
 from runner.reports.data import Bar, PlanView, RunData, ScenarioView
 from runner.reports.figures.plans import change
+from runner.reports.frame import asset, whole_page
 from runner.reports.html import Markup, bullets, definitions, join, swatch, table, tag
 from runner.reports.lift_studies import studies_section
 from runner.reports.moved import moved_section
@@ -62,23 +59,16 @@ def page_html(run: RunData, tables: Sequence[str], pages: Sequence[str] = ()) ->
 
 
 def _filled(run: RunData, body: Markup) -> str:
-    script = "\n".join(_asset(name) for name in SCRIPTS)
+    script = "\n".join(asset(name) for name in SCRIPTS)
     # A scope of its own: nothing of the page's words or numbers becomes a name of the window, but for what it says.
     script = f'(() => {{\n"use strict";\n{script}}})();\n'
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return Template(_asset("page.html")).substitute(
+    return whole_page(
+        say("page.title", experiment=run.spec.name),
+        body,
         language=spoken(),
-        policy=f"script-src 'sha256-{digest}'",
-        title=tag("title", say("page.title", experiment=run.spec.name)),
-        style=_asset("page.css"),
-        body=body,
-        data=as_json(payload(run, spoken())),
         script=script,
+        data=as_json(payload(run, spoken())),
     )
-
-
-def _asset(name: str) -> str:
-    return files("runner.reports.templates").joinpath(name).read_text(encoding="utf-8")
 
 
 def _said(make: Callable[[], Markup]) -> Markup:

@@ -197,7 +197,7 @@ def test_validate_finds_what_a_run_would_find(case, tmp_path, capsys):
         (["--backend", "ray", "--address", "head"], "address 'head' is not one of local, auto, host:port"),
         (["--runs", "SPEC"], "is not a directory; choose another --runs"),
         (["--runs", "SPEC/below"], "is not a directory; choose another --runs"),
-        (["--runs", "x" * 300], "the run folder cannot be made (File name too long); choose another --runs"),
+        (["--runs", "x" * 300], "(File name too long); make room there, or choose another --runs"),
     ],
 )
 def test_flags_that_cannot_be_used(words, expected, tmp_path, capsys, monkeypatch):
