@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +32,18 @@ def answer_sentences(run: RunData) -> list[str]:
         *(plan_sentence(run, scenario) for scenario in run.scenarios),
         *trust_sentences(run),
     ]
+
+
+def model_sentences(run: RunData, view: ModelView) -> list[str]:
+    """What one model says by itself: what paid media brought in, the best and the worst channel for the money."""
+    alone = replace(run, models=(view,))
+    sentences, values = [media_sentence(alone)], worth(run, view)
+    if max(values) > 0:
+        which = "best" if run.problem.n_paid > 1 else "only"
+        sentences.append(_about_channel(alone, which, int(np.argmax(values))))
+    if min(values) > 0 and run.problem.n_paid > 1:
+        sentences.append(_about_channel(alone, "worst", int(np.argmin(values))))
+    return sentences
 
 
 # --------------------------------------------------------------------------------------------------------------- media

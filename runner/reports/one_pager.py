@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from runner.reports import theme
+from runner.reports.answers import model_sentences
 from runner.reports.data import ModelView, RunData
 from runner.reports.figures.curves import Grid, draw_curves
 from runner.reports.figures.fit import draw_fit, draw_residual_scatter
 from runner.reports.figures.media import draw_adstock, draw_carryover
 from runner.reports.figures.shares import draw_efficiency, draw_shares
 from runner.reports.figures.waterfall import draw_waterfall, waterfall_steps
-from runner.reports.sheet import Box, Sheet, fit
+from runner.reports.sheet import GAP, MARGIN, ROW, WIDTH, Box, Sheet, fit
 from runner.reports.words import say
 
-WIDTH = 17.0
-MARGIN = 0.55
-GAP = 0.42
 HEAD = 1.35
-ROW = 0.2  # inches that a named row needs at least
+ANSWER_ROW = 0.26
 FIT_HEIGHT, SCATTER_HEIGHT = 5.6, 4.2
 PARTS = ("train", "val", "test")
 
@@ -25,9 +23,14 @@ def one_pager(run: RunData, view: ModelView) -> Sheet:
     """The sheet of a model; about 17 x 19 inches, longer where there are many channels."""
     heights, grid = _heights(run, view)
     title = say("model.title", candidate=view.candidate)
-    sheet = Sheet(WIDTH, MARGIN + HEAD + sum(heights) + GAP * len(heights), title)
+    answer = model_sentences(run, view)
+    inner, y = WIDTH - 2 * MARGIN, MARGIN + HEAD + ANSWER_ROW * len(answer)
+    sheet = Sheet(WIDTH, y + sum(heights) + GAP * len(heights), title)
     _head(sheet, run, view)
-    inner, y = WIDTH - 2 * MARGIN, MARGIN + HEAD
+    for row, sentence in enumerate(answer):
+        top = MARGIN + HEAD - 0.25 + ANSWER_ROW * row
+        sheet.text(MARGIN, top, fit(sentence, inner, 11, bold=True), 11, weight="bold")
+    sheet.line(y - 0.2, MARGIN, inner)
     boxes = []
     for height in heights:
         boxes.append(Box(MARGIN, y, inner, height))
@@ -81,7 +84,6 @@ def _head(sheet: Sheet, run: RunData, view: ModelView) -> None:
         scores += say("model.mape", mape=theme.percent(view.losses["mape"]))
     sheet.text(MARGIN, MARGIN + 0.68, scores, 11, color=theme.MUTED)
     _losses(sheet, Box(WIDTH - MARGIN - table, MARGIN - 0.05, table, 1.0), view)
-    sheet.line(MARGIN + HEAD - 0.25, MARGIN, WIDTH - 2 * MARGIN)
 
 
 def _losses(sheet: Sheet, box: Box, view: ModelView) -> None:

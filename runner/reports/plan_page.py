@@ -16,8 +16,7 @@ from runner.reports.figures.plans import (
     draw_totals,
     draw_views,
 )
-from runner.reports.one_pager import GAP, MARGIN, ROW, WIDTH
-from runner.reports.sheet import TITLE_HEIGHT, Box, Sheet, fit
+from runner.reports.sheet import GAP, MARGIN, ROW, TITLE_HEIGHT, WIDTH, Box, Sheet, fit
 from runner.reports.words import DEFAULT, day, say, spoken
 
 HEAD = 1.5
@@ -31,7 +30,7 @@ def plan_page(run: RunData, view: ScenarioView) -> Sheet | None:
         return None
     inner = WIDTH - 2 * MARGIN
     grid = Grid.of(run.problem.n_paid, inner)
-    notes = [theme.printable(note) for note in view.notes[:MOST_NOTES]]
+    notes = [_short(run, note) for note in view.notes[:MOST_NOTES]]
     if len(view.notes) > MOST_NOTES:
         notes.append(say("plan.notes.more", n=len(view.notes) - MOST_NOTES))
     heights = [
@@ -56,10 +55,18 @@ def plan_page(run: RunData, view: ScenarioView) -> Sheet | None:
     return sheet
 
 
+def _short(run: RunData, note: str) -> str:
+    """A note with the names of channels as sentences say them, so that a long name leaves room for what is noted."""
+    for channel in run.problem.paid:
+        if len(channel) > theme.MAX_NAME:
+            note = note.replace(channel, theme.called(channel))
+    return theme.printable(note)
+
+
 def _head(sheet: Sheet, run: RunData, view: ScenarioView, shared: PlanView) -> None:
     inner = WIDTH - 2 * MARGIN
     colour = STATUS_COLOURS[shared.status]
-    sheet.text(MARGIN, MARGIN - 0.1, sheet.title, 24, weight="bold")
+    sheet.text(MARGIN, MARGIN - 0.1, fit(sheet.title, inner, 24, bold=True), 24, weight="bold")
     sheet.text(
         MARGIN,
         MARGIN + 0.42,

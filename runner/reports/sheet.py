@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DPI = 110
+WIDTH = 17.0  # inches, as all below
+MARGIN = 0.55
+GAP = 0.42  # between rows of panels
+ROW = 0.2  # that a named row needs at least
 TITLE_HEIGHT = 0.52  # inches above the axes of a panel: title and one line below it
+BOX = 1.2  # width of the box that stands for a letter which no font has, in letters' heights
+TICK_ROOM = 0.45  # inches from one number below an axis to the next
 ROW_FONT = (5.5, 9.0)  # smallest and largest letters of a row's label, points
 
 
@@ -143,10 +149,12 @@ def text_width(words: str, size: float, bold: bool = False) -> float:
     """Inches that words take at a size in points."""
     font = _measuring_font(bold)
     font.set_size(size, 72)
-    font.set_text(words, 0.0)
+    # The measuring font may lack the letters of East Asia, which are as wide as they are high; so are, and a little
+    # wider, the boxes that stand for them where no font has them.
+    narrow = "".join(c for c in words if unicodedata.east_asian_width(c) not in "WF")
+    font.set_text(narrow, 0.0)
     width: float = font.get_width_height()[0] / 64 / 72
-    # The measuring font may lack the letters of East Asia, which are as wide as they are high.
-    return max(width, sum(size / 72 for c in words if unicodedata.east_asian_width(c) in "WF"))
+    return width + (len(words) - len(narrow)) * (1.0 if theme.is_drawable(words) else BOX) * size / 72
 
 
 @cache
@@ -199,11 +207,18 @@ def beside(ax: Axes, row: float, words: str, points: float, size: float, **optio
     )
 
 
+def _with_room(axis: Any, most: int) -> int:
+    """As many steps between ticks as a horizontal axis has room for, at most so many."""
+    if axis.axis_name != "x":
+        return most
+    return max(1, min(most, int(axis.axes.bbox.width / axis.axes.figure.dpi / TICK_ROOM)))
+
+
 def short_ticks(axis: Any, most: int = 5) -> None:
     """Few ticks with short numbers."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(nbins=most, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_locator(MaxNLocator(nbins=_with_room(axis, most), min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: theme.tick(value)))
 
 
@@ -211,5 +226,5 @@ def percent_ticks(axis: Any, most: int = 5) -> None:
     """Few ticks in per cent."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(nbins=most, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_locator(MaxNLocator(nbins=_with_room(axis, most), min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{theme.tick(value * 100)}%"))

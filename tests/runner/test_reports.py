@@ -34,8 +34,9 @@ from runner.problem import build_problem
 from runner.refits import intervals_table, refit_models
 from runner.reports import theme, write_report
 from runner.reports.answers import answer_sentences, channel_sentences, has_estimate_outside
-from runner.reports.data import Bar, RunData, load_run
+from runner.reports.data import Bar, RunData, load_run, paid_contribution
 from runner.reports.figures.media import half_life
+from runner.reports.figures.shares import axis_limit
 from runner.reports.figures.waterfall import waterfall_steps
 from runner.reports.html import text as html_text
 from runner.reports.lift_studies import agreement_sentence
@@ -613,6 +614,101 @@ def test_a_one_pager_tells_names_as_they_are(run: RunData) -> None:
         drawn = words_of(one_pager(run, run.models[0]))
     assert PRICE in drawn  # no mathematics is made of it
     assert FORMULA in drawn
+
+
+def drawn_words(sheet: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Every text that a renderer is asked to draw, and where, in pixels."""
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    drawn: list[tuple[str, Any]] = []
+    draw_text = RendererAgg.draw_text
+
+    def noted(renderer: Any, gc: Any, x: Any, y: Any, words: str, *args: Any, **options: Any) -> None:
+        draw_text(renderer, gc, x, y, words, *args, **options)
+        mtext = options["mtext"]
+        assert mtext is not None, f"{words!r} has more than one line"
+        drawn.append((words, mtext.get_window_extent(renderer)))
+
+    with monkeypatch.context() as patched, theme.drawing():
+        patched.setattr(RendererAgg, "draw_text", noted)
+        sheet.figure.canvas.draw()
+    return drawn
+
+
+def collisions(sheet: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Texts that leave the sheet, and pairs that share more than a pixel each way."""
+    drawn = drawn_words(sheet, monkeypatch)
+    assert len(drawn) > 30
+    page = sheet.figure.bbox
+    found = [
+        f"{words!r} leaves the sheet"
+        for words, box in drawn
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > page.x1 or box.y1 > page.y1
+    ]
+    for i, (words, box) in enumerate(drawn):
+        for others, other in drawn[i + 1 :]:
+            width = min(box.x1, other.x1) - max(box.x0, other.x0)
+            height = min(box.y1, other.y1) - max(box.y0, other.y0)
+            if width > 1.5 and height > 1.5:
+                found.append(f"{words!r} meets {others!r} by {width:.1f} x {height:.1f}")
+    return found
+
+
+def sheets_of(run: RunData) -> Iterator[Any]:
+    """A one-pager and the plans' pages."""
+    with theme.drawing():
+        yield one_pager(run, run.models[0])
+        for scenario in run.scenarios:
+            yield plan_page(run, scenario)
+
+
+def test_no_words_meet_on_sheets_of_three_channels(run: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sheet in sheets_of(run):
+        assert collisions(sheet, monkeypatch) == []
+
+
+def test_no_words_meet_on_sheets_of_twelve_channels(
+    twelve: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sheet in sheets_of(load_run(twelve)):
+        assert collisions(sheet, monkeypatch) == []
+
+
+def test_no_words_meet_on_sheets_of_one_channel_with_a_very_long_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run(tmp_path / "one", ["W" * 200], refits=0, clusters=1, scenarios=[{"name": "V" * 100}])
+    run = load_run(folder)
+    for language in ("en", "de"):  # German has the longest words
+        with speaking(language):
+            for sheet in sheets_of(run):
+                assert collisions(sheet, monkeypatch) == []
+
+
+@pytest.mark.integration
+def test_no_words_meet_on_sheets_of_forty_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{i} {kind}" for i, kind in enumerate([HAN * 50, "W" * 190, "قناة", "tv"] * 10)]
+    run = load_run(make_run(tmp_path / "forty", names, clusters=1, n_weeks=160, refits=20))
+    for sheet in sheets_of(run):
+        assert collisions(sheet, monkeypatch) == []
+
+
+def test_a_one_pager_begins_with_what_its_own_model_says(run: RunData) -> None:
+    for view in run.models:
+        with theme.drawing():
+            drawn = words_of(one_pager(run, view))
+        value = theme.total(paid_contribution(run.problem, view))
+        assert f"Paid media brought in {value} of sales" in drawn
+        best = int(np.argmax(view.efficiencies))
+        assert f"Best for its money is {theme.called(run.problem.paid[best])}, with a ROAS" in drawn
+
+
+def test_an_axis_of_efficiencies_ends_soon_after_what_it_shows() -> None:
+    assert axis_limit([1.0, 2.0], [2.5]) == pytest.approx(1.06 * 2.5)
+    assert axis_limit([1.0, 2.0], [math.inf]) == 5.0
+    assert axis_limit([1.0, 1.0, 100.0], [300.0]) == 8.0
+    assert axis_limit([0.0], []) == 1.0
+    assert axis_limit([math.inf], [math.inf]) == 1.0
 
 
 def test_half_life_of_one_half_is_one_period() -> None:

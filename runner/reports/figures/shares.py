@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # An axis ends at this multiple of the largest estimate, or of the median one: what goes on is drawn as an arrow.
 REACH, REACH_OF_MEDIAN = 2.5, 8.0
+AIR = 1.06
 
 
 def draw_shares(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> None:
@@ -72,6 +73,7 @@ def _legend(ax: Axes, size: float) -> None:
         bbox_to_anchor=(1, 1),
         ncols=2,
         borderaxespad=0.1,
+        borderpad=0,
         fontsize=size * 0.9,
     )
 
@@ -94,7 +96,9 @@ def draw_efficiency(sheet: Sheet, box: Box, run: RunData, view: ModelView) -> No
         [view.intervals.get((kind, run.metric, c)) for c in run.problem.paid]
         for kind in ("sampling", "cluster")
     ]
-    limit = axis_limit([*view.efficiencies, *(b.estimate for row in bars for b in row if b)])
+    known = [bar for row in bars for bar in row if bar is not None and bar.is_known]
+    estimates = [*view.efficiencies, *(bar.estimate for bar in known)]
+    limit = axis_limit(estimates, [bar.upper for bar in known])
     ends = [*view.efficiencies, *(b.lower for row in bars for b in row if b)]
     low = min([0.0, *(float(end) for end in ends if math.isfinite(end))])
     # A little below zero, so that marks at zero are whole.
@@ -133,12 +137,14 @@ def _subtitle(run: RunData, view: ModelView) -> str:
     return f"{sampling}; {cluster}" if own or like else sampling
 
 
-def axis_limit(estimates: Sequence[float]) -> float:
-    """Where an axis of efficiencies ends."""
+def axis_limit(estimates: Sequence[float], uppers: Sequence[float] = ()) -> float:
+    """Where an axis of efficiencies ends: a little beyond the farthest end, but never so far that estimates shrink."""
     known = [abs(value) for value in estimates if math.isfinite(value)]
     if not known:
         return 1.0
-    return min(REACH * max(known), REACH_OF_MEDIAN * float(np.median(known)) or math.inf) or 1.0
+    farthest = max(*known, *(abs(value) for value in uppers), 0.0)
+    of_median = REACH_OF_MEDIAN * float(np.median(known)) or math.inf
+    return min(AIR * farthest, REACH * max(known), of_median) or 1.0
 
 
 def draw_bar(ax: Axes, row: float, bar: Bar | None, colour: str, width: float, limit: float) -> None:
