@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,6 +13,7 @@ from cluster.base import BackendError
 from cluster.jobs import OUTPUT, PYTHON, Job, JobClient
 from cluster.trust import INSECURE
 from mmm_core.errors import UserError
+from runner.portfolio.spec import TOGETHER, PortfolioSpec
 from runner.spec import ExperimentSpec
 from runner.spec.experiment import file_entries
 
@@ -48,16 +50,47 @@ def job_of(spec: ExperimentSpec, folder: Path, *, output: str | None = None, ins
     Raises:
         UserError: a table is not there.
     """
-    # Not resolved: defaults that are written out would speak against curves that replace them.
-    tree = spec.model_dump(mode="json")
-    files: dict[str, Path] = {}
-    for number, entry in enumerate(file_entries(tree)):
-        path = Path(entry["path"])
-        if "://" not in entry["path"]:
-            name = f"files/{number}-{path.name}"
-            files |= _files(path, name)
-            entry["path"] = name
-    tree["execution"] |= {"backend": "ray", "address": "auto"}
+    luggage = _Luggage()
+    tree = luggage.pack(spec)
+    tree["execution"] = _on_the_cluster(spec)
+    return _job(spec, spec.name, tree, luggage, folder, output, insecure=insecure)
+
+
+def portfolio_job_of(
+    portfolio: PortfolioSpec, folder: Path, *, output: str | None = None, insecure: bool = False
+) -> Job:
+    """The job that runs a spec of many models, as ``job_of``; each travels with all that makes it, tables only once."""
+    luggage, common = _Luggage(), portfolio.common
+    models = []
+    for member in portfolio.members:
+        tree = luggage.pack(member.spec)
+        for key in TOGETHER:
+            del tree[key]
+        models.append({"name": member.name, "keys": dict(member.keys), "spec": tree})
+    whole = {
+        "name": portfolio.name,
+        "portfolio": portfolio.settings.model_dump(mode="json"),
+        "execution": _on_the_cluster(common),
+        "tracking": common.tracking.model_dump(mode="json"),
+        "models": models,
+    }
+    return _job(common, portfolio.name, whole, luggage, folder, output, insecure=insecure)
+
+
+def _on_the_cluster(spec: ExperimentSpec) -> dict[str, Any]:
+    return {**spec.execution.model_dump(mode="json"), "backend": "ray", "address": "auto"}
+
+
+def _job(
+    spec: ExperimentSpec,
+    name: str,
+    tree: dict[str, Any],
+    luggage: _Luggage,
+    folder: Path,
+    output: str | None,
+    *,
+    insecure: bool,
+) -> Job:
     written = folder / "spec.yaml"
     written.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     command = [PYTHON, "-m", "runner.cli", "run", "spec.yaml", "--runs", OUTPUT]
@@ -65,11 +98,34 @@ def job_of(spec: ExperimentSpec, folder: Path, *, output: str | None = None, ins
         command += ["--set", "tracking.enabled=false"]
     return Job(
         tuple(command),
-        {"spec.yaml": written, **files},
+        {"spec.yaml": written, **luggage.files},
         {"MMM_PROGRESS": "lines", "PYTHONUNBUFFERED": "1", **({INSECURE: "1"} if insecure else {})},
-        spec.name,
+        name,
         output,
     )
+
+
+class _Luggage:
+    """The files that specs name: each once, under the name that it has on the way."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Path] = {}
+        self._packed: dict[str, str] = {}
+
+    def pack(self, spec: ExperimentSpec) -> dict[str, Any]:
+        """The spec as plain data, in which files have the names that they have on the way."""
+        # Not resolved: defaults that are written out would speak against curves that replace them.
+        tree = spec.model_dump(mode="json")
+        for entry in file_entries(tree):
+            if "://" not in entry["path"]:
+                entry["path"] = self._packed.get(entry["path"]) or self._add(entry["path"])
+        return tree
+
+    def _add(self, path: str) -> str:
+        name = f"files/{len(self._packed)}-{Path(path).name}"
+        self.files |= _files(Path(path), name)
+        self._packed[path] = name
+        return name
 
 
 def _files(path: Path, name: str) -> dict[str, Path]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmm_core.errors import UserError
-from runner.run_folder import RunFolder, check_runs
+from runner.portfolio import PortfolioFolder
+from runner.run_folder import RunFolder, check_runs, is_portfolio_folder
 from runner.submission import connect, user_errors
 
 
-def run(address: str, job: str, *, runs: str | Path = "runs", insecure: bool = False) -> RunFolder:
+def run(
+    address: str, job: str, *, runs: str | Path = "runs", insecure: bool = False
+) -> RunFolder | PortfolioFolder:
     """Put the run folder of a job that has ended beside the runs made here.
 
     Args:
@@ -25,4 +28,4 @@ def run(address: str, job: str, *, runs: str | Path = "runs", insecure: bool = F
     folders = [path for path in found if (path / "manifest.json").is_file()]
     if len(folders) != 1:
         raise UserError(f"job {job} made no run folder; mmm logs {job} tells why")
-    return RunFolder.open(folders[0])
+    return PortfolioFolder.open(folders[0]) if is_portfolio_folder(folders[0]) else RunFolder.open(folders[0])

@@ -21,6 +21,8 @@ from runner.studies import load_studies
 if TYPE_CHECKING:
     import pandas as pd
 
+    from runner.portfolio import PortfolioSpec
+
 # Dimensions that an optimizer is tried in; how many a search will have is known once Prophet has made the columns.
 N_PROBED = 10
 
@@ -47,7 +49,11 @@ def run_models(
     from runner.portfolio import load_portfolio
 
     portfolio = load_portfolio(spec, data=data, overrides=overrides)
-    portfolio = portfolio.only(models) if models else portfolio
+    return check_members(portfolio.only(models) if models else portfolio)
+
+
+def check_members(portfolio: PortfolioSpec) -> list[ValidatedModel]:
+    """Each model of a portfolio: what can be said of it, or why it cannot be run."""
     found = []
     for member in portfolio.members:
         try:

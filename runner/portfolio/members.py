@@ -26,12 +26,16 @@ COMMON = ("name", "models", "portfolio", "execution", "tracking")
 
 @dataclass(frozen=True)
 class Named:
-    """A model as it was named: ``keys`` are its values of the key columns, ``changes`` pairs of (path, value)."""
+    """A model as it was named: ``keys`` are its values of the key columns, ``changes`` pairs of (path, value).
+
+    ``spec`` is there where a model brings its whole spec, which then is not made of the common one.
+    """
 
     name: str
     where: str
     keys: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[tuple[str, Any], ...] = ()
+    spec: Mapping[str, Any] | None = None
 
 
 def named_models(tree: Mapping[str, Any], path: Path, read: Callable[[str], pd.DataFrame]) -> list[Named]:
@@ -78,8 +82,14 @@ def _check_names(found: Sequence[Named]) -> None:
 def _of_entry(entry: Any, where: str) -> Named:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
         raise UserError(f"{where}: expected a name and what is different, such as {{name: DE, data: de.csv}}")
-    rest = {key: value for key, value in entry.items() if key != "name"}
-    return Named(entry["name"], f"{where} ({entry['name']})", changes=tuple(_changes(rest)))
+    keys = entry.get("keys", {})
+    if not isinstance(keys, Mapping) or not all(isinstance(v, str) for pair in keys.items() for v in pair):
+        raise UserError(f"{where}: keys: expected words by name, such as {{country: DE}}")
+    spec = entry.get("spec")
+    rest = {key: value for key, value in entry.items() if key not in ("name", "keys", "spec")}
+    if spec is not None and (rest or not isinstance(spec, Mapping)):
+        raise UserError(f"{where}: spec: expected a whole spec, and no other key of the model beside it")
+    return Named(entry["name"], f"{where} ({entry['name']})", dict(keys), tuple(_changes(rest)), spec)
 
 
 def _changes(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

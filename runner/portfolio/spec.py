@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 TABLES_KEPT = 2
 # Keys of a portfolio's file that are no keys of an experiment.
 OWN_KEYS = ("models", "portfolio")
+# Keys of an experiment that are those of all models together.
+TOGETHER = ("execution", "tracking")
 
 
 class PortfolioSettings(Strict):
@@ -116,7 +118,9 @@ class PortfolioSpec:
 
 def with_models(schema: dict[str, Any]) -> dict[str, Any]:
     """The JSON Schema of a spec, in which several models may be named too; then each may bring what the spec lacks."""
-    named = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+    text = {"type": "string"}
+    labels = {"type": "object", "additionalProperties": text, "description": "What to tell the model by."}
+    named = {"type": "object", "required": ["name"], "properties": {"name": text, "keys": labels}}
     keys = {
         "type": ["string", "array"],
         "items": {"type": "string"},
@@ -207,6 +211,8 @@ def _member(
 ) -> Member:
     """A model's spec: what is common, its own changes, those of the command, and its own seed."""
     tree = copy.deepcopy(dict(common))
+    if model.spec is not None:
+        tree = copy.deepcopy(dict(model.spec)) | {key: tree[key] for key in TOGETHER if key in tree}
     for key, value in model.changes:
         set_key(tree, key, copy.deepcopy(value), model.where)
     for override in overrides:
@@ -214,7 +220,7 @@ def _member(
     absolute_paths(tree, path.parent)
     tree["name"] = file_name
     spec = decode(tree, f"{path}, model {model.name}")
-    if not any(key == "search.seed" for key, _ in model.changes):
+    if model.spec is None and not any(key == "search.seed" for key, _ in model.changes):
         seed = seed_of_model(spec.search.seed, model.name)
         spec = spec.model_copy(update={"search": spec.search.model_copy(update={"seed": seed})})
     experiment = spec.tracking.experiment or str(common["name"])

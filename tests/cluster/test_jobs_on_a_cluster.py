@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from cluster.stores import below, copy_in
+from runner.commands.run import run as run_command
 from runner.run_folder import RunFolder
 from tests.cluster.nodes import ROOT, RayCluster, ray_cluster
 from tests.cluster.test_stores import ACCOUNT, s3_server
 from tests.cluster.whole_runs import tables, wait_for
+from tests.runner.portfolio_files import MARKETS, model_folder, results, write_portfolio
 from tests.runner.small import SCENARIOS, write_small
 
 pytestmark = pytest.mark.cluster
@@ -64,6 +66,20 @@ def test_submitted_followed_and_fetched_it_equals_a_run_at_home(cluster: RayClus
 
     again = mmm(cluster, "fetch", job, "--runs", tmp_path / "there")
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
+
+
+def test_a_portfolio_submitted_and_fetched_equals_one_at_home(cluster: RayCluster, tmp_path: Path) -> None:
+    spec = write_portfolio(tmp_path / "spec")
+    submitted = mmm(cluster, "submit", spec, "--json")
+    assert submitted.returncode == 0, submitted.stderr
+    job = json.loads(submitted.stdout.splitlines()[0])["job"]
+    fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
+    assert fetched["status"] == "done"
+    there, here = Path(fetched["run_folder"]), run_command(spec, runs=tmp_path / "here").path
+    for market in MARKETS:
+        assert results(model_folder(there, market)) == results(model_folder(here, market))
+    for name in ("summary", "channels", "pooling"):
+        assert (there / f"{name}.parquet").read_bytes() == (here / f"{name}.parquet").read_bytes()
 
 
 def test_the_run_folder_may_go_to_s3_and_comes_from_there(cluster: RayCluster, tmp_path: Path) -> None:

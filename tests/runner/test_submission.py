@@ -12,9 +12,11 @@ from cluster.jobs import OUTPUT, Job
 from mmm_core.errors import UserError
 from runner.cli.status import line
 from runner.commands import submit
+from runner.portfolio import load_portfolio
 from runner.spec import ExperimentSpec, load_spec
-from runner.submission import job_of
+from runner.submission import job_of, portfolio_job_of
 from tests.runner.command import mmm
+from tests.runner.portfolio_files import market_table, write_portfolio
 from tests.runner.small import write_small
 
 
@@ -137,3 +139,41 @@ def test_how_a_job_stands_is_one_line() -> None:
     assert line(JobState(state.job, state.state, "", 1.0, 13.4)) == (
         "small-1  SUCCEEDED  1970-01-01 00:00:01Z  12 s"
     )
+
+
+def test_many_models_travel_whole_with_each_table_once(scratch: Path) -> None:
+    dotted = {"hyperparameters": {"tv": {"theta": [0.1, 0.4]}}, "channels.tv.sign": "free"}
+    models = {"by": ["market"], "overrides": {"west": dotted}}
+    path = write_portfolio(scratch / "here", models)
+    asked = load_portfolio(path, overrides=["search.iterations=77"])
+    job = portfolio_job_of(asked, scratch)
+    assert sorted(job.files) == ["files/0-table.csv", "spec.yaml"]
+    for name, source in job.files.items():
+        (scratch / "package" / name).parent.mkdir(exist_ok=True)
+        shutil.copy(source, scratch / "package" / name)
+    there = load_portfolio(scratch / "package" / "spec.yaml", overrides=["tracking.enabled=false"])
+    assert there.digest == asked.digest
+    assert [(m.name, m.keys, m.spec.name) for m in there.members] == [
+        (m.name, m.keys, m.spec.name) for m in asked.members
+    ]
+    assert {m.spec.data.path for m in there.members} == {str(scratch / "package" / "files" / "0-table.csv")}
+    assert str(scratch / "here") not in (scratch / "package" / "spec.yaml").read_text()
+
+
+def test_models_that_cannot_be_run_are_named_before_anything_travels(scratch: Path) -> None:
+    nothing = market_table("south").assign(tv_cost=0)
+    path = write_portfolio(scratch / "here", tables=[market_table("north"), nothing])
+    told: list[str] = []
+    with pytest.raises(UserError, match="no job server"):
+        submit.run(path, "http://127.0.0.1:9", warn=told.append)
+    assert len(told) == 1
+    assert told[0].startswith("model south cannot be run and will be left out: ")
+    path = write_portfolio(scratch / "here", tables=[nothing])
+    with pytest.raises(UserError, match="tv"):
+        submit.run(path, "http://127.0.0.1:9", warn=told.append)
+
+
+def test_a_model_brings_its_whole_spec_or_changes_and_not_both(scratch: Path) -> None:
+    models = [{"name": "north", "spec": {"name": "x"}, "search.seed": 3}]
+    with pytest.raises(UserError, match="spec: expected a whole spec, and no other key"):
+        load_portfolio(write_portfolio(scratch / "here", models))
