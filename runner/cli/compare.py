@@ -26,7 +26,7 @@ def compare(
 ) -> None:
     """Compare finished runs with the first: spec, data, losses, ROAS, plans, and what of it is more than noise.
 
-    Example: `mmm compare experiments/quickstart.yaml experiments/quickstart_curves.yaml --html comparison.html`
+    Example: `mmm compare experiments/quickstart.yaml my.yaml --html comparison.html`
     """
     from runner.commands import compare as command
     from runner.comparison.screen import print_comparison

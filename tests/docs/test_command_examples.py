@@ -16,7 +16,7 @@ from tests.docs.workplace import change_spec, make_workplace, shell
 
 # Runs that others need come first, and what a command needs beside the files of the workplace.
 BEFORE = {
-    "compare": ["mmm run experiments/quickstart_curves.yaml"],
+    "compare": ["mmm run my.yaml"],
     "import-robyn": ["mmm export-robyn experiments/quickstart.yaml --out RobynModel-quickstart.json"],
 }
 
