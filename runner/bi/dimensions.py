@@ -19,8 +19,11 @@ Row = Mapping[str, Any]
 
 
 def run_key(run: RunData) -> str:
-    """What all tables call the run. Equal runs have equal keys, so no time and no folder is in it."""
-    return f"{run.spec.name}-{run.manifest['spec_digest'][:8]}-{run.manifest['data_digest'][:8]}"
+    """What all tables call the run. Equal runs have equal keys, so no time and no folder is in it.
+
+    The problem's digest is that of all arrays that a candidate meets: data, lift studies, holidays as Prophet saw them.
+    """
+    return f"{run.spec.name}-{run.manifest['spec_digest'][:8]}-{run.manifest['problem_digest'][:8]}"
 
 
 def dim_run(run: RunData) -> Iterator[Row]:
@@ -40,6 +43,7 @@ def dim_run(run: RunData) -> Iterator[Row]:
         "n_window": run.problem.n_window,
         "spec_digest": run.manifest["spec_digest"],
         "data_digest": run.manifest["data_digest"],
+        "problem_digest": run.manifest["problem_digest"],
         "package_version": run.manifest.get("versions", {}).get("mmm-runner", __version__),
     }
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from runner.reports.data import ModelView, RunData, ScenarioView
 
 
+# How the names of hyperparameters end that belong to a design column.
+_ENDS = ("alpha", "gamma", "theta", "shape", "scale", "penalty")
+
+
 def contributions(run: RunData) -> pa.Table | None:
     """``contributions.parquet``."""
     path = run.folder.path / "contributions.parquet"
@@ -198,9 +202,17 @@ def candidate_channels(run: RunData) -> Iterator[Row]:
 
 def hyperparameters(run: RunData) -> Iterator[Row]:
     """Of the candidates on the fronts kept."""
+    owned = {f"{column}_{end}": (column, end) for column in run.problem.columns for end in _ENDS}
     for row in _kept(run):
         for name in run.problem.hyperparameter_names:
-            yield {"candidate": row["candidate"], "hyperparameter": name, "value": row[name]}
+            component, parameter = owned.get(name, (None, name))
+            yield {
+                "candidate": row["candidate"],
+                "hyperparameter": name,
+                "component": component,
+                "parameter": parameter,
+                "value": row[name],
+            }
 
 
 def _kept(run: RunData) -> list[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ everything else. `mmm report RUN` writes them again. This page is made from the 
 
 They are one star: facts, one a row, and dimensions (`dim_…`) that say what the facts are about. Columns are the same
 for every run: none is named after a channel, so tables of many runs can be put below one another. `run` is in every
-table. It is made of the spec's name and the digests of spec and data: no time and no path, the same for equal runs,
+table. It is made of the spec's name and the digests of spec and problem: no time and no path, the same for equal runs,
 whose Parquet files are equal byte for byte.
 
 | what | how it is written |
@@ -30,6 +30,9 @@ hyperparameters, coefficients and contributions, a column each, are in `candidat
 
 ## How to load them
 
+Whatever the tool: **choose one `model`** (a filter with single selection). Each model explains the whole outcome; what
+two of them say must not be added up.
+
 **Power BI.** Get data, Folder (or Parquet), choose `tables`; for many runs choose `runs`, keep the files of one name
 and combine them. In the model view draw relations from each fact to its dimensions. Power BI joins on one column: with
 several runs in one report add to both sides a key such as `run & "|" & channel`; with one run, `channel`, `date`,
@@ -38,7 +41,8 @@ several runs in one report add to both sides a key such as `run & "|" & channel`
 **Looker and Looker Studio.** Load the Parquet files into the warehouse (BigQuery: `bq load --source_format=PARQUET`),
 declare the dimensions as views and join them on `run` and the key. CSV files can be uploaded as they are.
 
-**Excel.** Open the CSV, or Data, From Text/CSV, to keep the types; a pivot table of `contributions` by `date` and
+**Excel.** Open the CSV, or Data, From Text/CSV, to keep the types (where commas are decimal, choose English as the
+locale there: a double click would misread numbers); a pivot table of `contributions` by `date` and
 `component` is the decomposition.
 
 **Python.** For example, the decomposition of the best model:

@@ -115,7 +115,7 @@ DIMENSIONS: Mapping[str, Table] = {
         "one run: one row",
         ("run",),
         {
-            "run": _text("name, digest of the spec, digest of the data: equal for equal runs"),
+            "run": _text("name, digest of the spec, digest of the problem: equal for equal runs"),
             "name": _text("the spec's name"),
             "outcome": _text("the outcome's column in the data"),
             "outcome_kind": _text("revenue or conversion"),
@@ -131,6 +131,9 @@ DIMENSIONS: Mapping[str, Table] = {
             "n_window": _count("periods that were modelled"),
             "spec_digest": _text("SHA-256 of all in the spec that can change a result"),
             "data_digest": _text("SHA-256 of the values of the data"),
+            "problem_digest": _text(
+                "SHA-256 of all numbers that candidates meet: data, Prophet, lift studies"
+            ),
             "package_version": _text("of mmm-runner"),
         },
     ),
@@ -344,6 +347,12 @@ FACTS: Mapping[str, Table] = {
             "run": _RUN,
             "candidate": _CANDIDATE,
             "hyperparameter": _text("such as tv_theta, train_size, lambda_hp"),
+            "component": _text(
+                "the medium (or, of a penalty, the design column) it belongs to, empty for the rest"
+            ),
+            "parameter": _text(
+                "what it is: alpha, gamma, theta, shape, scale, penalty, train_size, lambda_hp"
+            ),
             "value": _number("of the candidate"),
         },
     ),

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.bi.dimensions import run_key
 from runner.bi.reference import markdown
 from runner.bi.schema import DIMENSIONS, FACTS, TABLES
 from runner.bi.writing import conformed, csv_bytes, star, write_tables
@@ -95,6 +96,18 @@ def test_what_channels_brought_is_the_decomposition_and_the_ensemble_its_mean(
     np.testing.assert_allclose(results.loc[ENSEMBLE, "contribution"], mean[results.loc[ENSEMBLE].index])
     np.testing.assert_allclose(results["efficiency"], results["contribution"] / results["spend"])
     np.testing.assert_allclose(results.groupby("model")["effect_share"].sum(), 1)
+
+
+def test_hyperparameters_are_told_by_medium_and_kind(tables: dict[str, pa.Table]) -> None:
+    found = frame(tables, "hyperparameters").drop_duplicates("hyperparameter").set_index("hyperparameter")
+    assert found.loc["tv_theta", ["component", "parameter"]].tolist() == ["tv", "theta"]
+    assert found.loc["lambda_hp", "parameter"] == "lambda_hp"
+    assert set(found["component"].dropna()) == {"tv", "web", "mail"}
+
+
+def test_runs_that_differ_in_what_candidates_meet_have_other_keys(run: RunData) -> None:
+    other = replace(run, manifest={**run.manifest, "problem_digest": "f" * 64})
+    assert run_key(other) != run_key(run)
 
 
 def test_spend_is_that_of_the_data(run: RunData, tables: dict[str, pa.Table]) -> None:
