@@ -141,7 +141,10 @@ class Mirroring(Writing):
 
     def bring_trials(self) -> None:
         """Write the histories of trials that are on disk by now; ``bring`` finds them begun and ends them."""
-        missing = [one for one in plan_trials(self.folder, self.folder.spec()) if one.name not in self._begun]
+        trials = plan_trials(self.folder, self.folder.spec())
+        missing = [one for one in trials if one.name not in self._begun]
+        self._total = sum(one.work for one in trials)
+        self._done = self._total - sum(one.work for one in missing)
         found = self.find() if missing else []
         for planned in missing:
             self.check()
@@ -153,6 +156,7 @@ class Mirroring(Writing):
                 self.tracker.finish(self._open, content.status, self.ended)
             self._open = None
             self._begun.add(planned.name)
+            self._done += planned.work
 
     def _begin_trial(
         self, planned: Planned, content: RunContent, found: Sequence[TrackedRun]
