@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mmm_core.errors import UserError
+from runner.resolve import as_run
 from runner.run_folder import RunFolder
 from runner.spec import load_spec
 
@@ -27,7 +28,8 @@ def find_run(source: str | Path, runs: str | Path = "runs") -> RunFolder:
     named = sorted(
         path.parent for path in Path(runs).glob("*/manifest.json") if pattern.fullmatch(path.parent.name)
     )
-    own = [RunFolder(path) for path in named if path.name.endswith(f"-{spec.digest[:8]}")]
+    digest = as_run(spec).digest[:8] if named else ""
+    own = [RunFolder(path) for path in named if path.name.endswith(f"-{digest}")]
     finished = [folder for folder in own if folder.manifest()["status"] == "done"]
     if finished:
         return finished[-1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.curves import calibrate_curves
-from runner.dataset import MediaPanel
+from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
 from runner.search.warm_start import read_start
 from runner.spec import ExperimentSpec
@@ -52,3 +52,14 @@ def resolve(spec: ExperimentSpec, panel: MediaPanel) -> Resolved:
         search = spec.search.model_copy(update={"warm_start": None, "start": (*points, *spec.search.start)})
         spec = spec.model_copy(update={"search": search})
     return Resolved(spec, findings, tables)
+
+
+def as_run(spec: ExperimentSpec) -> ExperimentSpec:
+    """The spec as a run of it writes it down: what tells whether a run folder is of this spec.
+
+    Raises:
+        UserError: its table, a curve or an earlier run cannot be used.
+    """
+    if not spec.curves and spec.search.warm_start is None:
+        return spec
+    return resolve(spec, load_panel(spec)).spec

@@ -11,6 +11,7 @@ import numpy as np
 from mmm_core.errors import UserError
 from runner.dataset import MediaPanel, load_panel
 from runner.orchestrate import Prepared
+from runner.resolve import as_run
 from runner.run_folder import RunFolder, versions
 from runner.spec import ExperimentSpec
 
@@ -66,7 +67,10 @@ def prepared_of(folder: RunFolder, asked: ExperimentSpec | None = None) -> Prepa
 
 
 def _spec_differences(began: ExperimentSpec, asked: ExperimentSpec | None) -> Iterator[str]:
-    if asked is None or asked.digest == began.digest:
+    if asked is None:
+        return
+    asked = as_run(asked)
+    if asked.digest == began.digest:
         return
     then, now = dict(_leaves(began.resolved())), dict(_leaves(asked.resolved()))
     for key in sorted({*then, *now}):

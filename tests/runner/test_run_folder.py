@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
 from mmm_core.decomposition import decompose
 from mmm_core.errors import UserError
+from runner.commands.resume import run as resume
+from runner.commands.run import run
 from runner.dataset import load_panel
 from runner.journal import batch_from_table, read_trials
 from runner.latest import find_run
@@ -18,6 +21,7 @@ from runner.problem import build_problem
 from runner.run_folder import RunFolder, check_runs
 from runner.spec import load_spec
 from runner.tables import read_table, to_plain, write_atomically, write_json, write_table
+from tests.runner.small import write_small
 
 
 def test_everything_a_run_leaves_stands_in_its_place(small_run):
@@ -200,6 +204,20 @@ def test_a_spec_means_its_newest_finished_run(small_run):
     (runs / "small-notes").mkdir()
     assert find_run(spec, runs).path == newer
     assert find_run(small_run.path).path == small_run.path
+
+
+def test_a_spec_whose_curves_became_ranges_means_its_runs_too(tmp_path, monkeypatch):
+    spend = np.linspace(0, 3000, 12)
+    write_table(
+        tmp_path / "curves.parquet", pa.table({"spend": spend, "response": 1e5 * spend / (spend + 900)})
+    )
+    entry = {"path": "curves.parquet", "channel": "tv", "spend": "spend", "response": "response"}
+    spec = write_small(tmp_path, curves=[entry], search={"trials": 1, "iterations": 60}, bootstrap__refits=0)
+    monkeypatch.setattr("runner.orchestrate.write_report", lambda folder: None)
+    folder = run(spec, runs=tmp_path / "runs")
+    assert find_run(spec, tmp_path / "runs").path == folder.path
+    folder.write_manifest({**folder.manifest(), "status": "interrupted"})
+    assert resume(spec, runs=tmp_path / "runs").path == folder.path
 
 
 def test_a_spec_without_a_finished_run_is_told_what_there_is(small_run, tmp_path):
