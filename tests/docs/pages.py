@@ -38,9 +38,10 @@ COMMANDS = frozenset(
 # What is never run from here, by how it begins, and why.
 NOT_RUN = {
     r"make ": "make is what runs the tests",
-    r"python -m tests\.benchmarks": "a measurement of minutes, run by hand",
+    r"python -m tests\.(benchmarks|cluster)\.": "a measurement of minutes, run by hand",
     r"pip |source |export |docker |kubectl |ray |git |jupyter ": "changes more than the folder of the test",
     r"mlflow |curl ": "a server of MLflow's; tests/runner/test_logged_models.py loads and asks the model",
+    r"mmm track RUN": "RUN is what a job left; tests/cluster/test_cluster_docs.py types it",
     r"mmm ui": "serves until it is stopped; tests/runner/test_tracking_stores.py starts it",
     r"mmm (submit|status|logs|stop|fetch)": "needs a cluster; tests/cluster/test_jobs_on_a_cluster.py runs it",
     r"mmm --(install|show)-completion": "changes the shell of whoever runs the tests",
