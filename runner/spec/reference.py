@@ -33,7 +33,7 @@ where the spec says nothing:
 """
 PARAMETERS = {
     "alpha": "slope of the Hill curve: above 1 it is S-shaped",
-    "gamma": "inflexion of the Hill curve, between the smallest and the largest adstocked exposure",
+    "gamma": "inflexion of the Hill curve, as a part of the largest adstocked exposure of the window",
     "theta": "geometric adstock: part that survives one period",
     "shape": "Weibull adstock: shape of the decay",
     "scale": "Weibull adstock: scale, as a quantile of the window",
