@@ -111,7 +111,7 @@ def test_a_store_that_cannot_be_written_costs_no_result(cluster: RayCluster, tmp
 def test_a_job_that_is_stopped_keeps_what_it_did_and_goes_on_at_home(
     cluster: RayCluster, tmp_path: Path
 ) -> None:
-    search = {"trials": 6, "iterations": 1500, "seed": 7, "engine": "nevergrad"}
+    search = {"trials": 6, "iterations": 6000, "seed": 7, "engine": "nevergrad"}
     spec = write_small(tmp_path, search=search)
     job = json.loads(mmm(cluster, "submit", spec, "--no-wait", "--json", "--max-workers", 1).stdout)["job"]
     wait_for(lambda: "\nsearch\n" in mmm(cluster, "logs", job, "--no-follow").stdout)
