@@ -89,7 +89,9 @@ def test_the_run_folder_may_go_to_s3_and_comes_from_there(cluster: RayCluster, t
         submitted = mmm(cluster, "submit", spec, "--runs", uri, "--json")
         assert submitted.returncode == 0, submitted.stderr
         job = json.loads(submitted.stdout.splitlines()[0])["job"]
-        fetched = json.loads(mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json").stdout)
+        brought = mmm(cluster, "fetch", job, "--runs", tmp_path / "there", "--json")
+        assert brought.returncode == 0, brought.stderr + submitted.stdout
+        fetched = json.loads(brought.stdout)
         copy_in(below(uri, job), tmp_path / "kept")
     (kept,) = (tmp_path / "kept").iterdir()
     assert len(tables(kept)) > 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ def s3_server() -> Iterator[str]:
             for line in server.stderr:
                 if "Running on" in line:
                     break
+            # A line for every request: a pipe that nobody reads fills up, and the server waits for ever.
+            threading.Thread(target=server.stderr.read, daemon=True).start()
             yield f"endpoint_override=127.0.0.1:{port}&scheme=http&allow_bucket_creation=true"
         finally:
             server.kill()
