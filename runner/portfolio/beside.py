@@ -19,10 +19,10 @@ from pathlib import Path
 
 from runner.portfolio.folder import PortfolioFolder
 from runner.run_folder import RunFolder
-from runner.tracking.base import Tracker, TrackingFailed, locked
+from runner.tracking.base import Tracker, TrackingFailed
 from runner.tracking.beside import Standing, State, be_humble, seconds_to_wait, write_standing
 from runner.tracking.family import Whole, mirror_family, mirror_whole
-from runner.tracking.mirror import LOCK_SECONDS, Mirroring, MirrorReport, report_of
+from runner.tracking.mirror import Mirroring, MirrorReport, alone, report_of
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
 from runner.tracking.writing import Tell, silently
 
@@ -80,7 +80,7 @@ def mirror_portfolio(
 
 
 def _bring_brief(run: RunFolder, tracker: Tracker) -> MirrorReport:
-    with locked(run.path, f"mirroring {run.run_id}", LOCK_SECONDS):
+    with alone(run):
         mirroring = Mirroring(run, tracker)
         mirroring.bring_brief()
     return report_of(mirroring, mirroring.spec.experiment)

@@ -159,14 +159,23 @@ class Tracker(Protocol):
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
         timestamp: int = 0,
+        ending: tuple[RunStatus, int] | None = None,
     ) -> None:
-        """Write parameters, single metrics (step 0) and tags, in this order; a tag is replaced, a parameter never."""
+        """Write parameters, single metrics (step 0) and tags, in this order; a tag is replaced, a parameter never.
+
+        ``ending`` closes the run as ``finish`` does, before the tags are there or with them.
+        """
         ...
 
     def log_series(
         self, handle: str, series: Sequence[Series], timestamp: int, tags: Mapping[str, str] | None = None
     ) -> None:
-        """Append to metric histories, then write tags; fastest with POINTS_PER_CALL points and one tag."""
+        """Append to metric histories, then write tags; fastest with ``points_per_call`` points and one tag."""
+        ...
+
+    @property
+    def points_per_call(self) -> int:
+        """How many points of histories are best written at once."""
         ...
 
     def log_files(self, handle: str, root: Path, files: Sequence[str]) -> None:
@@ -285,7 +294,7 @@ def check_series(series: Sequence[Series]) -> None:
             raise TrackingFailed(f"the metric {one.key!r} has values that are not finite; leave them out")
 
 
-def blocks(series: Sequence[Series], size: int = POINTS_PER_CALL, skip: int = 0) -> Iterator[list[Series]]:
+def blocks(series: Sequence[Series], size: int, skip: int = 0) -> Iterator[list[Series]]:
     """The same points in the same order, ``size`` at a time, without the first ``skip``."""
     block: list[Series] = []
     room = size
@@ -308,18 +317,18 @@ def blocks(series: Sequence[Series], size: int = POINTS_PER_CALL, skip: int = 0)
 
 
 @contextmanager
-def locked(directory: Path, what: str, timeout: float = 60.0) -> Iterator[None]:
-    """Hold the directory's lock, so that two processes do not do the same at once.
+def locked(path: Path, what: str, timeout: float = 60.0) -> Iterator[None]:
+    """Hold the lock of a folder or file, so that two processes do not do the same at once.
 
-    The lock is on the directory itself: no file is left behind, and it ends with the process. A file system without
+    The lock is on the path itself: no file is left behind, and it ends with the process. A file system without
     locks (some network ones) gives none.
 
     Args:
-        directory: must exist. what: what is being done, for the error. timeout: seconds to wait.
+        path: must exist, and not be replaced meanwhile. what: what is being done, for the error. timeout: seconds to wait.
     Raises:
         TrackingFailed: another process held the lock all the time.
     """
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         _wait_for_lock(descriptor, what, timeout)
         yield
@@ -327,9 +336,9 @@ def locked(directory: Path, what: str, timeout: float = 60.0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_locked(directory: Path) -> bool:
-    """Whether a process holds the directory's lock at this moment."""
-    descriptor = os.open(directory, os.O_RDONLY)
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of a folder or file at this moment."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

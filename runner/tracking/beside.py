@@ -35,8 +35,8 @@ from runner.findings import Finding, as_records
 from runner.run_folder import RunFolder
 from runner.spec import ExperimentSpec
 from runner.tables import write_json
-from runner.tracking.base import TrackingFailed, locked
-from runner.tracking.mirror import LOCK_SECONDS, Mirroring, failure, is_claimed, open_tracker, store_root
+from runner.tracking.base import TrackingFailed
+from runner.tracking.mirror import Mirroring, alone, failure, is_claimed, open_tracker, store_root
 from runner.tracking.mlflow_tracker import choose_store
 
 FILE = "tracking.json"
@@ -306,7 +306,7 @@ class Mirror:
 
     def _has_mirrored(self) -> bool:
         """Whether MLflow is complete; if not, because another process asks for the folder."""
-        with locked(self.folder.path, f"mirroring {self.folder.run_id}", LOCK_SECONDS):
+        with alone(self.folder):
             while True:
                 self.orders.look()
                 was_done = self.orders.is_done

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.tracking.base import (
     PARAM_LENGTH,
+    POINTS_PER_CALL,
     TAG_LENGTH,
     DatasetFacts,
     ModelFacts,
@@ -118,8 +119,11 @@ class MemoryTracker:
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
         timestamp: int = 0,
+        ending: tuple[RunStatus, int] | None = None,
     ) -> None:
         """Write parameters, single metrics and tags."""
+        if ending is not None:
+            self.finish(handle, *ending)
         run = self._run(handle)
         for key, text in (params or {}).items():
             _check_text(key, text, PARAM_LENGTH)
@@ -132,6 +136,11 @@ class MemoryTracker:
         for key, text in (tags or {}).items():
             _check_text(key, text, TAG_LENGTH)
             run.tags[key] = text
+
+    @property
+    def points_per_call(self) -> int:
+        """As a server takes them."""
+        return POINTS_PER_CALL
 
     def log_series(
         self, handle: str, series: Sequence[Series], timestamp: int, tags: Mapping[str, str] | None = None

@@ -205,7 +205,7 @@ def mirror(
         TrackingFailed: the tracker failed, or another process is mirroring this folder. What was written stays, and
             the next mirroring goes on from there.
     """
-    with locked(folder.path, f"mirroring {folder.run_id}", LOCK_SECONDS):
+    with alone(folder):
         mirroring = Mirroring(folder, tracker, check, tell)
         tracker.open(mirroring.spec.experiment)
         mirroring.bring()
@@ -244,6 +244,17 @@ def open_tracker(folder: RunFolder, tracking_uri: str | None = None) -> Iterator
         yield tracker
     finally:
         tracker.close()
+
+
+@contextmanager
+def alone(folder: RunFolder) -> Iterator[None]:
+    """Be the one process that mirrors the folder.
+
+    The lock is on its spec, which is never replaced: that on the folder itself belongs to whoever fills it, which goes
+    on meanwhile (``RunFolder.held``), and that on its inputs to a process that claims it.
+    """
+    with locked(folder.path / "spec.yaml", f"mirroring {folder.run_id}", LOCK_SECONDS):
+        yield
 
 
 @contextmanager

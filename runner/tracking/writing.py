@@ -146,17 +146,20 @@ class Writing:
 
     def _write_small(self, handle: str, content: RunContent, digests: Mapping[str, str]) -> None:
         """A run without histories and files, in as few calls as it can be."""
-        self.tracker.finish(handle, content.status, self.ended)
-        tags = {**content.tags, **digests, "mmm.complete": "true"}
         self.tracker.log(
-            handle, params=content.params, metrics=content.metrics, tags=tags, timestamp=self.created
+            handle,
+            params=content.params,
+            metrics=content.metrics,
+            tags={**content.tags, **digests, "mmm.complete": "true"},
+            timestamp=self.created,
+            ending=(content.status, self.ended),
         )
 
     def write_values(self, handle: str, content: RunContent, before: Mapping[str, str]) -> None:
         """Parameters, metrics and histories; of these without the points that have arrived before."""
         self.tracker.log(handle, params=content.params, metrics=content.metrics, timestamp=self.created)
         arrived = int(before.get("mmm.points", "0"))
-        for block in blocks(content.series, skip=arrived):
+        for block in blocks(content.series, self.tracker.points_per_call, skip=arrived):
             self.check()
             arrived += sum(len(series.steps) for series in block)
             self.tracker.log_series(handle, block, self.created, {"mmm.points": str(arrived)})

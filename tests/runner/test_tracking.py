@@ -41,7 +41,7 @@ from runner.tracking.base import (
 from runner.tracking.beside import State, add_finding, read_standing
 from runner.tracking.contents import _distinct, flat, history_names, read_contents
 from runner.tracking.memory_tracker import MemoryTracker
-from runner.tracking.mirror import Mirroring, failure, mirror, mirror_to
+from runner.tracking.mirror import Mirroring, alone, failure, mirror, mirror_to
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
 from tests.runner.mirrored import (
     N_CANDIDATES,
@@ -425,7 +425,7 @@ def test_runs_of_other_folders_are_left_alone(tmp_path, made):
 
 def test_a_folder_is_mirrored_by_one_process_at_a_time(made, monkeypatch):
     monkeypatch.setattr(mirror_module, "locked", lambda path, what, _: locked(path, what, timeout=0.0))
-    with locked(made.path, "testing"), pytest.raises(TrackingFailed, match="another process"):
+    with alone(made), pytest.raises(TrackingFailed, match="another process"):
         mirror(made, MemoryTracker())
     mirror(made, MemoryTracker())
 
@@ -495,7 +495,7 @@ class CountingTracker(FailingTracker):
 
 
 def test_histories_go_on_where_they_were_cut(made, monkeypatch):
-    monkeypatch.setattr(writing_module, "blocks", lambda series, skip=0: blocks(series, 100, skip))
+    monkeypatch.setattr(writing_module, "blocks", lambda series, _size, skip=0: blocks(series, 100, skip))
     whole = by_name(picture(mirrored(made)))
     cut = 0
     for calls in range(8, 24, 3):

@@ -135,7 +135,8 @@ def test_a_run_is_shown_while_it_goes_on_and_complete_when_it_is_done(folder, st
     folder.set_status("running")
     folder.set_stage("search", "done")
     side = start()
-    side.until(lambda: "FINISHED" in side.statuses())
+    with folder.held():  # as by the run that fills it
+        side.until(lambda: "FINISHED" in side.statuses())
     shown = by_name(picture(side.tracker))
     assert (shown[folder.run_id].status, shown["trial-01"].status) == ("RUNNING", "FINISHED")
     assert read_standing(folder).state is State.WRITING
@@ -254,7 +255,7 @@ def test_the_search_may_leave_a_processor_alone(tmp_path, monkeypatch, execution
 @pytest.mark.integration
 def test_a_process_of_its_own_fills_mlflow_and_steps_behind_the_run(folder):
     empty_store(folder.path.parent)
-    with mirrored(folder, folder.spec()) as process:
+    with folder.held(), mirrored(folder, folder.spec()) as process:
         while read_standing(folder) is None:
             time.sleep(0.01)
         number = process._process.pid
