@@ -119,6 +119,11 @@ class Backend(ABC):
     def workers(self) -> int:
         """How many items can run at the same time."""
 
+    @property
+    @abstractmethod
+    def is_here(self) -> bool:
+        """Whether the workers are on this machine alone, and find what this process keeps on its disk."""
+
     @abstractmethod
     def start(self) -> None:
         """Be ready to run, however often and from whichever thread it is called; other verbs call it themselves.
@@ -130,6 +135,17 @@ class Backend(ABC):
     @abstractmethod
     def warm_up(self) -> None:
         """Begin to start and return at once; a failure appears in the next ``start`` or other verb."""
+
+    @abstractmethod
+    def prepare(self, function: Callable[[], object]) -> None:
+        """Have the workers call a function before their first item, without waiting for it.
+
+        For what every worker loads once, while the caller still does something else. Nothing depends on it: a worker
+        that comes later loads when it must, and a failure is that of the first item.
+
+        Raises:
+            BackendUnavailable: there is no place to run.
+        """
 
     @abstractmethod
     def share(self, value: Value) -> Shared[Value]:

@@ -36,6 +36,12 @@ class RayBackend(Backend):
         super().__init__()
         self.config = config
         self._session = Session(config)
+        self._preparing: list[Any] = []
+
+    @property
+    def is_here(self) -> bool:
+        """See ``Backend.is_here``."""
+        return self.config.is_local
 
     @property
     def workers(self) -> int:
@@ -53,6 +59,17 @@ class RayBackend(Backend):
     def warm_up(self) -> None:
         """See ``Backend.warm_up``."""
         self._session.launch()
+
+    def prepare(self, function: Callable[[], object]) -> None:
+        """See ``Backend.prepare``: a task for every CPU, so that each goes to a process of its own."""
+        self.start()
+        import ray
+
+        as_task: Any = ray.remote
+        with _connected():
+            task = as_task(**_options(self.config))(_prepared)
+            # Kept, for a result that nobody refers to is cancelled.
+            self._preparing += [task.remote(function) for _ in range(self.workers)]
 
     def share(self, value: Value) -> Shared[Value]:
         """Put the value in Ray's object store; workers on one host read one copy of its arrays."""
@@ -117,7 +134,20 @@ class RayBackend(Backend):
         self._session.close()
 
 
+def _options(config: ClusterConfig) -> dict[str, Any]:
+    """Of every task. Ray's own retries are off: who repeats must know what was delivered and what is under way."""
+    options: dict[str, Any] = {"num_cpus": 1, "max_retries": 0, "scheduling_strategy": "SPREAD"}
+    if config.memory_request:
+        options["memory"] = config.memory_request
+    return options
+
+
 # What runs on the workers. ------------------------------------------------------------------------------------------
+
+
+def _prepared(function: Callable[[], object]) -> None:
+    """A preparation, whose result stays where it is."""
+    function()
 
 
 def _result(function: Callable[[Any, Item], Result], value: Any, item: Item) -> Iterator[Sent[tuple[Result]]]:
@@ -224,10 +254,7 @@ class _RayEngine:
         self._key = f"stop-{secrets.token_hex(16)}"
         self._turn = count()
         self.room = room
-        # Ray's own retries are off: who repeats must know what was delivered, and what else is under way.
-        options: dict[str, Any] = {"num_cpus": 1, "max_retries": 0, "scheduling_strategy": "SPREAD"}
-        if config.memory_request:
-            options["memory"] = config.memory_request
+        options = _options(config)
         streaming = {
             "num_returns": "streaming",
             "_generator_backpressure_num_objects": config.buffered_blocks,

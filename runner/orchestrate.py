@@ -29,7 +29,6 @@ from cluster.config import ClusterConfig
 from cluster.trust import INSECURE
 from mmm_core.errors import UserError
 from mmm_core.types import ModelProblem
-from mmm_core.warm_up import warm_up as compile_kernels
 from runner.candidates import Candidates, Searched
 from runner.dataset import MediaPanel, load_panel
 from runner.diagnosis import diagnose
@@ -41,6 +40,7 @@ from runner.model_files import model_record, write_model
 from runner.pool import Pool
 from runner.problem import build_problem, check_panel_rows
 from runner.progress import Progress
+from runner.readiness import loading, make_ready
 from runner.refits import Uncertainty, intervals_table, refit_models
 from runner.refresh.changes import Change, changes, changes_table
 from runner.refresh.telling import findings_of
@@ -116,15 +116,14 @@ def run_experiment(
         check_scenarios(spec, panel)
     with ExitStack() as held:
         with backend_of(spec) as backend, ThreadPoolExecutor(max_workers=1) as beside:
-            # Ray starts, and kernels that are not on disk yet are compiled, while Prophet is loaded and fitted:
-            # compiled here they are ready for every worker of this machine, which would each compile them for itself.
+            # Ray starts, kernels are compiled or read, and workers load them while Prophet is loaded and fitted.
             backend.warm_up()
-            compiled = beside.submit(compile_kernels)
+            ready = beside.submit(make_ready, backend)
             with stages("baseline"):
                 problem, noticed = build_problem(spec, panel, studies)
                 candidates.check(spec, problem)
                 start(backend)
-                compiled.result()
+                ready.result()
             findings = [*known, *panel.findings, *resolved.findings, *noticed]
             prepared = Prepared(spec, panel, studies, problem, findings, resolved.tables)
             folder = new_folder(prepared, runs)
@@ -304,7 +303,7 @@ def _compute(
     stages.attach(folder)
     spec, problem, studies = prepared.spec, prepared.problem, prepared.studies
     known = finished_trials(folder.path)
-    with stages("search"):
+    with stages("search"), loading("sklearn.cluster"):
         pool = candidates.make(spec, problem, backend, folder, stages.progress)
     with stages("select"):
         selection = candidates.select(spec, problem, pool)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mmm_core.errors import UserError
-from mmm_core.warm_up import warm_up as compile_kernels
 from runner.orchestrate import backend_of, filling, start
 from runner.portfolio.beside import bring_to_mlflow
 from runner.portfolio.driving import Drive
@@ -17,6 +16,7 @@ from runner.portfolio.progress import PortfolioProgress
 from runner.portfolio.remote import Failure
 from runner.portfolio.spec import Member, PortfolioSpec
 from runner.portfolio.writing import write_results
+from runner.readiness import make_ready
 from runner.resuming import version_differences
 from runner.run_folder import versions
 from runner.tables import write_json
@@ -111,10 +111,9 @@ def _compute(
 ) -> dict[str, Failure]:
     with backend_of(portfolio.common) as backend, ThreadPoolExecutor(max_workers=1) as beside:
         backend.warm_up()
-        # Compiled here they are ready for every worker of this machine.
-        compiled = beside.submit(compile_kernels)
+        ready = beside.submit(make_ready, backend)
         start(backend)
-        compiled.result()
+        ready.result()
         drive = Drive(portfolio, folder, backend, progress)
         drive.run(members)
     return drive.failures

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cluster.base import Backend, Done
 from mmm_core.errors import UserError
 from mmm_core.types import LOSS_COLUMNS, FloatArray, IntArray, ModelProblem
+from mmm_core.warm_up import warm_up as compile_kernels
 from runner.journal import TrialEncoder, finished_trials, trial_file
 from runner.pool import Pool
 from runner.progress import Progress
@@ -63,6 +64,11 @@ def search_job(spec: ExperimentSpec, problem: ModelProblem) -> SearchJob:
         objective_weights=spec.search.objective_weights,
         start=space.start(spec.search.start),
     )
+
+
+def load() -> None:
+    """What a worker loads once, before its first trial: this module with all that it imports, and the kernels."""
+    compile_kernels()
 
 
 def check_search(job: SearchJob) -> None:

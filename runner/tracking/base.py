@@ -324,7 +324,8 @@ def locked(path: Path, what: str, timeout: float = 60.0) -> Iterator[None]:
     locks (some network ones) gives none.
 
     Args:
-        path: must exist, and not be replaced meanwhile. what: what is being done, for the error. timeout: seconds to wait.
+        path: must exist, and not be replaced meanwhile. what: what is being done, for the error.
+        timeout: seconds to wait.
     Raises:
         TrackingFailed: another process held the lock all the time.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +38,23 @@ def by_item(stream: Iterator[tuple[int, Any]]) -> dict[int, list[Any]]:
     for position, block in stream:
         blocks[position].append(block)
     return dict(sorted(blocks.items()))
+
+
+# before the first item ----------------------------------------------------------------------------------------------
+
+
+@on_ray
+def test_every_worker_is_prepared_before_its_first_item(backend: Backend, tmp_path: Path) -> None:
+    backend.prepare(partial(work.sign_in, tmp_path))
+    workers = set(backend.map(work.own_process, range(4)))
+    assert {int(path.name) for path in tmp_path.iterdir()} == workers
+    assert len(workers) == 2
+
+
+def test_a_preparation_that_fails_costs_nothing(backend: Backend) -> None:
+    backend.prepare(work.refuse)
+    assert backend.map(work.add, range(4)) == [0, 1, 2, 3]
+    assert backend.incidents.deaths == 0
 
 
 # map ----------------------------------------------------------------------------------------------------------------
