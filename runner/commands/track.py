@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from runner.tables import write_json
 from runner.tracking.base import TrackingFailed
 from runner.tracking.beside import Standing, State, write_standing
 from runner.tracking.mirror import FAILED, MirrorReport, mirror_to
-from runner.tracking.writing import Tell
+from runner.tracking.writing import Tell, silently
 
 
 def run(
@@ -74,11 +76,29 @@ def _drop_failure(folder: RunFolder) -> bool:
     return len(kept) < len(found)
 
 
+class _Lines:
+    """A line every ten seconds."""
+
+    _seconds_between = 10.0
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if total and now - self._last >= self._seconds_between:
+            self._last = now
+            sys.stderr.write(f"MLflow: {done / total:.0%}\n")
+
+
 @contextmanager
 def _bar(quiet: bool) -> Iterator[Tell]:
-    """How far it is, on the error stream, if that is a terminal."""
+    """How far it is, on the error stream: a bar if that is a terminal, lines if they are asked for, as of a run."""
+    if not quiet and os.environ.get("MMM_PROGRESS") == "lines":
+        yield _Lines()
+        return
     if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield silently
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
+import itertools
 import os
 import re
 import time
@@ -113,6 +115,25 @@ class TrackedRun:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True, eq=False)
+class NewRun:
+    """A run without histories and files that is to be made, written and closed in one go.
+
+    Attributes:
+        name, started: as of ``Tracker.start``. known: tags that are there from the beginning.
+        params, metrics, tags, timestamp, ending: as of ``Tracker.log``; what is written last are the tags.
+    """
+
+    name: str
+    known: Mapping[str, str]
+    started: int
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    timestamp: int
+    ending: tuple[RunStatus, int]
+
+
 @dataclass(frozen=True)
 class TrackedModel:
     """A logged model as found in the store; ``run`` is the handle of the run that it was logged from."""
@@ -167,6 +188,15 @@ class Tracker(Protocol):
         """
         ...
 
+    def add_runs(self, runs: Sequence[NewRun]) -> list[str]:
+        """Make, write and close runs; their handles. Of one that is not whole only what is known of it may be there."""
+        ...
+
+    @property
+    def runs_per_call(self) -> int:
+        """How many runs are best added at once."""
+        ...
+
     def log_series(
         self, handle: str, series: Sequence[Series], timestamp: int, tags: Mapping[str, str] | None = None
     ) -> None:
@@ -211,9 +241,27 @@ class Tracker(Protocol):
         ...
 
 
+def add_one_by_one(tracker: Tracker, runs: Sequence[NewRun]) -> list[str]:
+    """``Tracker.add_runs`` by the other methods of the contract."""
+    handles = []
+    for run in runs:
+        handle = tracker.start(run.name, run.known, run.started)
+        tracker.log(
+            handle,
+            params=run.params,
+            metrics=run.metrics,
+            tags=run.tags,
+            timestamp=run.timestamp,
+            ending=run.ending,
+        )
+        handles.append(handle)
+    return handles
+
+
 # ------------------------------------------------------------------------------------------------------------- names
 
 
+@functools.lru_cache(maxsize=10_000)
 def legal_key(name: str) -> str:
     """A name as MLflow takes it for a key: word characters, dot, dash and space, at most KEY_LENGTH of them.
 
@@ -238,16 +286,26 @@ def original_name(key: str, tags: Mapping[str, str]) -> str:
     Raises:
         KeyError: the key was cut and the tags do not say what it was.
     """
-    shortened = _SHORTENED.search(key)
-    if shortened:
-        return tags[f"mmm.name.{shortened[1]}"]
+    cut = _SHORTENED.search(key)
+    if cut:
+        first = tags[_name_tag(cut[1], 1)]
+        further = itertools.takewhile(tags.__contains__, (_name_tag(cut[1], i) for i in itertools.count(2)))
+        return first + "".join(tags[tag] for tag in further)
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
 
 
 def name_tags(names: Sequence[str]) -> dict[str, str]:
-    """Tags that hold the full names of keys that had to be cut."""
-    cut = [name for name in names if _SHORTENED.search(legal_key(name))]
-    return {f"mmm.name.{_name_hash(name)}": name[:TAG_LENGTH] for name in cut}
+    """Tags that hold the full names of keys that had to be cut; a name longer than a tag is in several of them."""
+    return {
+        _name_tag(_name_hash(name), 1 + start // TAG_LENGTH): name[start : start + TAG_LENGTH]
+        for name in names
+        if _SHORTENED.search(legal_key(name))
+        for start in range(0, len(name), TAG_LENGTH)
+    }
+
+
+def _name_tag(code: str, part: int) -> str:
+    return f"mmm.name.{code}" + (f".{part}" if part > 1 else "")
 
 
 def _name_hash(name: str) -> str:

@@ -37,11 +37,13 @@ from runner.tracking.base import (
     DatasetFacts,
     ModelFacts,
     ModelTexts,
+    NewRun,
     RunStatus,
     Series,
     TrackedModel,
     TrackedRun,
     TrackingFailed,
+    add_one_by_one,
     blocks,
     check_series,
     locked,
@@ -49,7 +51,7 @@ from runner.tracking.base import (
     without_password,
 )
 from runner.tracking.notes import EXPERIMENT_NOTE, NOTE
-from runner.tracking.rows import POINTS_PER_TRANSACTION, Rows
+from runner.tracking.rows import POINTS_PER_TRANSACTION, RUNS_PER_TRANSACTION, Rows
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -214,6 +216,9 @@ class MlflowTracker:
 
     def find(self, tags: Mapping[str, str]) -> list[TrackedRun]:
         """Runs that carry all these tags."""
+        if self._rows is not None:
+            with self._calling():
+                return self._rows.find(self._experiment, tags)
         conditions = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
         found: list[TrackedRun] = []
         token: str | None = None
@@ -235,6 +240,22 @@ class MlflowTracker:
             )
         self._started += 1
         return str(run.info.run_id)
+
+    def add_runs(self, runs: Sequence[NewRun]) -> list[str]:
+        """Make, write and close runs; in a database all of them at once or none."""
+        if self._rows is None:
+            return add_one_by_one(self, runs)
+        for run in runs:
+            check_series(_single_points(run.metrics))
+        with self._calling():
+            handles = self._rows.add_runs(self._experiment, runs)
+        self._started += len(handles)
+        return handles
+
+    @property
+    def runs_per_call(self) -> int:
+        """How many runs go in best at once: over HTTP each is several calls of its own."""
+        return 1 if self._rows is None else RUNS_PER_TRANSACTION
 
     @property
     def points_per_call(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from runner.tracking.base import ModelTexts, TrackedRun, Tracker, blocks
+from runner.tracking.base import ModelTexts, NewRun, TrackedRun, Tracker, blocks
 from runner.tracking.contents import KINDS, Planned, RunContent, begun_digest, extras_digest, values_digest
 
 # Told how much of the work is done, and how much there is.
@@ -60,6 +60,7 @@ class Writing:
         self.points = 0
         self._done = self._total = 0
         self._parent: str | None = None
+        self._waiting: list[tuple[Planned, RunContent]] = []  # small new runs, to be added together
 
     @property
     def ended(self) -> int:
@@ -76,25 +77,62 @@ class Writing:
         same: dict[tuple[str | None, str | None], list[TrackedRun]] = {one.identity: [] for one in plan}
         for run in self.find():
             same.setdefault(identity(run), []).append(run)
-        handles = []
+        handles: list[str] = []
         for planned in plan:
             self.check()
-            handles.append(self._bring_one(planned, same.pop(planned.identity)))
+            found, content = same.pop(planned.identity), planned.make()
+            if not found and content.is_small and handles:
+                self._waiting.append((planned, content))
+                if len(self._waiting) >= self.tracker.runs_per_call:
+                    handles += self._add_waiting()
+                continue
+            handles.append(self._bring_one(planned, content, found))
             self._parent = handles[0]
-            self._done += planned.work
-            self.tell(self._done, self._total)
+            self._has_done(planned)
+        handles += self._add_waiting()
         for unknown in same.values():
             self.delete(unknown)
         if self.written:
             self._delete_doubles(handles)
 
-    def _bring_one(self, planned: Planned, found: Sequence[TrackedRun]) -> str:
-        """One run; its handle."""
-        content = planned.make()
-        digests = {
+    def _has_done(self, planned: Planned) -> None:
+        self._done += planned.work
+        self.tell(self._done, self._total)
+
+    def _add_waiting(self) -> list[str]:
+        """New runs without histories and files, many at once; their handles."""
+        waiting, self._waiting = self._waiting, []
+        ended = self.ended
+        runs = [self._new_run(planned, content, ended) for planned, content in waiting]
+        handles = self.tracker.add_runs(runs) if runs else []
+        for planned, content in waiting:
+            self.points += content.n_points
+            self.written.append(content.name)
+            self._has_done(planned)
+        return handles
+
+    def _new_run(self, planned: Planned, content: RunContent, ended: int) -> NewRun:
+        digests = self._digests(content)
+        return NewRun(
+            name=content.name,
+            known=self._known(planned, content, digests["mmm.values_digest"]),
+            started=self._started(planned),
+            params=content.params,
+            metrics=content.metrics,
+            tags={**content.tags, **digests, "mmm.complete": "true"},
+            timestamp=self.created,
+            ending=(content.status, ended),
+        )
+
+    def _digests(self, content: RunContent) -> dict[str, str]:
+        return {
             "mmm.values_digest": values_digest(content),
             "mmm.extras_digest": extras_digest(content, self.root),
         }
+
+    def _bring_one(self, planned: Planned, content: RunContent, found: Sequence[TrackedRun]) -> str:
+        """One run; its handle."""
+        digests = self._digests(content)
         run = usable(found, digests["mmm.values_digest"], begun_digest(content))
         self.delete(other for other in found if other is not run)
         if run is None:
@@ -117,12 +155,19 @@ class Writing:
 
     def start(self, planned: Planned, content: RunContent, digest: str) -> str:
         """A new run with the tags that it is known by; its handle."""
+        known = self._known(planned, content, digest)
+        return self.tracker.start(content.name, known, self._started(planned))
+
+    def _known(self, planned: Planned, content: RunContent, digest: str) -> dict[str, str]:
         tags = {"mmm.run_id": self.run_id, "mmm.kind": content.kind, "mmm.name": content.name}
         tags |= {"mmm.values_digest": digest, "mlflow.source.name": "mmm", "mlflow.source.type": "LOCAL"}
         if above := self._above(planned):
             tags["mlflow.parentRunId"] = above
-        # MLflow shows the newest on top: the run itself, its trials, its models.
-        return self.tracker.start(content.name, tags, self.created - planned.place)
+        return tags
+
+    def _started(self, planned: Planned) -> int:
+        """MLflow shows the newest on top: the run itself, its trials, its models."""
+        return self.created - planned.place
 
     def _above(self, planned: Planned) -> str | None:
         """The run that a run is shown below."""

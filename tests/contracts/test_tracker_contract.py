@@ -12,6 +12,7 @@ from runner.tracking.base import (
     PARAM_LENGTH,
     TAG_LENGTH,
     DatasetFacts,
+    NewRun,
     RunStatus,
     Series,
     Tracker,
@@ -58,6 +59,44 @@ def test_a_run_is_read_back_as_it_was_written(tracker, tmp_path):
     assert found.files == {"spec.yaml": b"name: x", "report/index.html": b"page"}
     assert found.datasets == [("weekly.csv", "0" * 36)]
     assert (found.status, found.span) == ("FINISHED", (1_000, 5_000))
+
+
+def test_runs_that_are_added_at_once_read_as_those_made_one_by_one(tracker):
+    def content(i: int) -> dict:
+        metrics = {"nrmse": i / 7, "big": -1e300} if i else {}
+        return {
+            "params": {"theta": str(i), "ä": "x"},
+            "metrics": metrics,
+            "tags": {"done": "true", "kind": "b"},
+        }
+
+    n = 2 * tracker.runs_per_call + 1
+    known, ending = {"kind": "a", "mmm.run_id": "r"}, (RunStatus.KILLED, 5_000)
+    handles = tracker.add_runs(
+        [NewRun(str(i), known, 1_000 + i, timestamp=77, ending=ending, **content(i)) for i in range(n)]
+    )
+    found = picture(tracker)
+    for i in range(min(n, 15)):
+        alone = tracker.start(str(i), known, 1_000 + i)
+        tracker.log(alone, timestamp=77, ending=ending, **content(i))
+        assert picture_of(tracker, alone) == found[handles[i]]
+    assert len(set(handles)) == len(found) == n
+    assert {run.handle for run in tracker.find({"mmm.run_id": "r", "done": "true"})} >= set(handles)
+    assert tracker.add_runs([]) == []
+
+
+def picture_of(tracker, handle):
+    return picture(tracker, only=handle)[handle]
+
+
+def test_runs_that_cannot_be_written_are_refused(tracker):
+    for metrics in ({"a/b": 1.0}, {"a": float("nan")}):
+        with pytest.raises(TrackingFailed):
+            tracker.add_runs([NewRun("a", {}, 1, {}, metrics, {}, 1, (RunStatus.FINISHED, 2))])
+    if not isinstance(tracker, MemoryTracker):
+        tracker.client.delete_experiment(tracker.client.get_experiment_by_name("experiment").experiment_id)
+        with pytest.raises(TrackingFailed, match="deleted while it was written to"):
+            tracker.add_runs([NewRun("a", {}, 1, {}, {}, {}, 1, (RunStatus.FINISHED, 2))])
 
 
 def test_runs_are_found_by_all_of_their_tags(tracker):

@@ -179,12 +179,14 @@ class Picture:
     models: list[tuple[str, str]]  # name and digest of what was logged from it
 
 
-def picture(tracker: Tracker, histories: Sequence[str] | None = None) -> dict[str, Picture]:
-    """Every run of the open experiment by its handle; with all histories, or those of these metrics."""
+def picture(
+    tracker: Tracker, histories: Sequence[str] | None = None, only: str | None = None
+) -> dict[str, Picture]:
+    """Every run of the open experiment by its handle, or one; with all histories, or those of these metrics."""
     if isinstance(tracker, MemoryTracker):
         return _memory_picture(tracker)
     assert isinstance(tracker, MlflowTracker)
-    return _mlflow_picture(tracker, histories)
+    return _mlflow_picture(tracker, histories, only)
 
 
 def by_name(pictures: dict[str, Picture]) -> dict[str, Picture]:
@@ -219,11 +221,13 @@ def _memory_picture(tracker: MemoryTracker) -> dict[str, Picture]:
     }
 
 
-def _mlflow_picture(tracker: MlflowTracker, keys: Sequence[str] | None) -> dict[str, Picture]:
+def _mlflow_picture(
+    tracker: MlflowTracker, keys: Sequence[str] | None, only: str | None
+) -> dict[str, Picture]:
     with quiet_mlflow():
-        found = tracker.find({})
-        names = {run.handle: run.tags["mlflow.runName"] for run in found}
-        return {run.handle: _mlflow_run(tracker, run.handle, names, keys) for run in found}
+        names = {run.handle: run.tags["mlflow.runName"] for run in tracker.find({})}
+        wanted = names if only is None else [only]
+        return {handle: _mlflow_run(tracker, handle, names, keys) for handle in wanted}
 
 
 def _mlflow_run(

@@ -28,6 +28,7 @@ from runner.tracking import mirror as mirror_module
 from runner.tracking import writing as writing_module
 from runner.tracking.base import (
     KEY_LENGTH,
+    TAG_LENGTH,
     Series,
     TrackingFailed,
     blocks,
@@ -85,6 +86,16 @@ def test_legal_keys_are_legal_and_reversible(name):
     assert is_legal(key)
     assert len(key) <= KEY_LENGTH
     assert original_name(key, name_tags([name])) == name
+
+
+@pytest.mark.parametrize(
+    "length", [KEY_LENGTH, KEY_LENGTH + 1, TAG_LENGTH, TAG_LENGTH + 1, 2 * TAG_LENGTH + 9]
+)
+def test_names_of_any_length_are_reversible_and_their_tags_no_longer_than_tags_may_be(length):
+    names = ["ä" * length, "ä" * (length - 1) + "b"]
+    tags = name_tags([*names, "short"])
+    assert all(is_legal(key) and len(text) <= TAG_LENGTH for key, text in tags.items())
+    assert [original_name(legal_key(name), tags) for name in names] == names
 
 
 @given(st.lists(st.text("_x26&f./ a\u0301", min_size=1, max_size=12), unique=True, max_size=20))
@@ -241,7 +252,7 @@ def test_a_model_carries_hyperparameters_fit_decomposition_and_its_files(made):
 
 
 def test_every_number_is_finite_and_every_name_legal_whatever_the_channels_are_called(tmp_path):
-    channels = [*WEIRD, "z" * 300]
+    channels = [*WEIRD, "z" * 300, "&" * 6000]
     folder = make_run(tmp_path / "runs", channels)
     contents = read_contents(folder)
     for content in contents:
@@ -365,6 +376,23 @@ def test_whenever_the_store_dies_the_next_mirroring_ends_in_the_same_state(made)
         else:
             break
     assert calls > 20
+
+
+def test_whenever_the_store_dies_among_many_candidates_the_next_mirroring_ends_in_the_same_state(tmp_path):
+    folder = make_run(tmp_path / "runs", n=12, tracking={"candidates": "all"})
+    whole = by_name(picture(mirrored(folder)))
+    assert len(whole) == 3 + 24
+    for calls in range(25, 76, 5):
+        tracker = FailingTracker(calls)
+        with pytest.raises(TrackingFailed):
+            mirror(folder, tracker)
+        there = len(tracker.runs)
+        tracker.left = 10_000
+        report = mirror(folder, tracker)
+        assert by_name(picture(tracker)) == whole
+        assert report.deleted == 0
+        assert len(report.unchanged) >= there - 1  # the one that was being written is ended
+    assert there > 15
 
 
 def test_the_time_that_mirroring_takes_is_no_reason_to_write_again(tmp_path, made):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import runner.tracking.mlflow_tracker as tracker_module
-from runner.tracking.base import RunStatus, Series, TrackingFailed
+from runner.tracking.base import NewRun, RunStatus, Series, TrackingFailed
 from runner.tracking.memory_tracker import MemoryTracker
 from runner.tracking.mirror import mirror
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
@@ -20,7 +21,8 @@ TABLES = {
     "latest_metrics": "key, value, timestamp, step, is_nan",
     "params": "key, value",
     "tags": "key, value",
-    "runs": "name, status, start_time, end_time, lifecycle_stage",
+    "runs": "name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
+    "deleted_time, source_version, lifecycle_stage, experiment_id",
 }
 
 
@@ -64,6 +66,12 @@ def write_all(tracker: MlflowTracker) -> None:
     ending = (RunStatus.FINISHED, 3000)
     tracker.log(small, params={"p": "ü"}, metrics={"m": 1.5}, tags={"t": "v"}, timestamp=8, ending=ending)
     tracker.log(small, params={"p": "ü"}, metrics={"m": 1.5}, tags={"t": "v"}, timestamp=8, ending=ending)
+    new = [
+        NewRun(f"new {i}", {"k": "v", "t": "1"}, 4000 + i, {"p": str(i)}, {"m": i / 3}, {"t": "2"}, 9, ending)
+        for i in range(3)
+    ]
+    tracker.add_runs(new)
+    tracker.add_runs([replace(new[0], name="bare", params={}, metrics={}, known={}, tags={})])
 
 
 def test_both_ways_leave_the_same_rows_in_every_table(tmp_path, monkeypatch):
@@ -84,6 +92,31 @@ def test_a_whole_run_reads_the_same_whichever_way_it_went(tmp_path, monkeypatch)
         tracker.open(folder.spec().experiment)
         mirror(folder, tracker)
         assert by_name(picture(tracker)) == by_name(picture(memory))
+
+
+def test_every_candidate_as_a_run_reads_the_same_whichever_way_it_went(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "runs", tracking={"candidates": "all"})
+    memory = MemoryTracker()
+    mirror(folder, memory)
+    whole = by_name(picture(memory))
+    assert len(whole) == 3 + 80
+    monkeypatch.setattr(tracker_module, "RUNS_PER_TRANSACTION", 30)
+    for has_rows in (True, False):
+        tracker = opened(tmp_path / str(has_rows), monkeypatch, has_rows)
+        tracker.open(folder.spec().experiment)
+        mirror(folder, tracker)
+        assert by_name(picture(tracker)) == whole
+        assert len(mirror(folder, tracker).unchanged) == len(whole)
+
+
+def test_of_runs_that_are_added_at_once_all_are_there_or_none(tmp_path, monkeypatch):
+    tracker = opened(tmp_path, monkeypatch, has_rows=True)
+    before = contents(tracker)
+    new = NewRun("a", {}, 1, {"p": "1"}, {"m": 1.0}, {"t": "v"}, 1, (RunStatus.FINISHED, 2))
+    monkeypatch.setattr("runner.tracking.rows._tags_of", lambda run: {"t": object()})
+    with pytest.raises(TrackingFailed):
+        tracker.add_runs([new, new])
+    assert contents(tracker) == before
 
 
 def test_a_parameter_is_never_replaced_and_a_deleted_run_takes_nothing(tmp_path, monkeypatch):

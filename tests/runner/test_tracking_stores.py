@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -263,6 +264,61 @@ def test_a_process_that_dies_at_any_moment_is_made_up_for(made, whole, tmp_path)
         (folder.path / beside.FILE).unlink()
     mirror_to(folder)
     assert read_back(folder, store.uri) == whole
+
+
+def test_a_kill_among_many_candidates_is_made_up_for(tmp_path):
+    """By ``mmm track``, whichever process was killed: the one beside the run, or an earlier ``mmm track``."""
+    folder = make_run(tmp_path / "runs", n=400, tracking={"candidates": "all"})
+    whole = empty_store(tmp_path / "whole")
+    n = len(mirror_to(folder, whole.uri).written)
+    assert n == 3 + 2 * 400
+    command = [sys.executable, "-m", "runner.cli", "track", str(folder.path)]
+    store = empty_store(folder.path.parent)
+    beside_the_run = MirrorProcess(folder)
+    beside_the_run._tell("done")
+    for process, stop in ((beside_the_run._process, 150), (subprocess.Popen(command), 450)):
+        while runs_in(store) < stop:
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.kill(process.pid, 9)
+        process.wait()
+    beside_the_run.abandon()
+    assert 450 <= runs_in(store) < n
+    for expected in (
+        f"{n - runs_in(store)} runs written, 0 renewed",
+        f"0 runs written, 0 renewed, {n} unchanged",
+    ):
+        assert expected in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert rows_in(store) == rows_in(whole)
+
+
+def runs_in(store) -> int:
+    with closing(sqlite3.connect(store.database, timeout=20)) as connection:
+        return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+
+
+def rows_in(store) -> dict[str, list[tuple]]:
+    """All that is kept of runs, by their names; they must differ, and none be deleted."""
+    tables = {
+        "runs": "'', status, start_time, end_time, lifecycle_stage, deleted_time",
+        "tags": "key, CASE WHEN key = 'mlflow.parentRunId' THEN (SELECT name FROM runs WHERE run_uuid = value) "
+        "ELSE value END",
+        "params": "key, value",
+        "metrics": "key, step, value, timestamp, is_nan",
+        "latest_metrics": "key, step, value, timestamp, is_nan",
+    }
+    with closing(sqlite3.connect(store.database)) as connection:
+        found = {
+            table: sorted(
+                connection.execute(f"SELECT r.name, {columns} FROM {table} JOIN runs r USING (run_uuid)")
+                if table != "runs"
+                else connection.execute(f"SELECT name, {columns} FROM runs")
+            )
+            for table, columns in tables.items()
+        }
+    names = [name for name, *_ in found["runs"]]
+    assert len(names) == len(set(names))
+    return found
 
 
 @pytest.fixture
