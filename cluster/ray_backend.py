@@ -112,13 +112,18 @@ class RayBackend(Backend):
         self.start()
         value = None if shared is None else shared.handle
         engine = _RayEngine(self.config, self._session, self._room, (blocks, function, value))
-        yield from Attempts(
+        attempts = Attempts(
             engine,
             items,
             retries=self.config.max_retries,
             overdue=self.config.overdue_seconds,
             incidents=self.incidents,
-        ).run()
+        )
+        try:
+            yield from attempts.run()
+        except KeyboardInterrupt:
+            self._session.forget_interrupt()
+            raise
 
     def _room(self) -> int:
         """Tasks under way: as many again as run, so that no CPU waits for the next, unless the user set a number.
@@ -306,7 +311,7 @@ class _RayEngine:
 
     def check(self) -> None:
         """See ``Engine``."""
-        self._session.watch.check()
+        self._session.check()
 
     def give_up(self, position: int) -> None:
         """See ``Engine``."""

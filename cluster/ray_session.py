@@ -81,6 +81,7 @@ class Session:
         self._gone = threading.Event()
         self.is_client = False
         self.watch = Watch(config)
+        self._was_interrupted = False
 
     def launch(self) -> None:
         """Begin to connect, once."""
@@ -92,6 +93,7 @@ class Session:
                 self._thread = threading.Thread(target=self._keep, name="ray-session", daemon=True)
                 self._thread.start()
                 _handle_sigterm()
+                self._note_sigint()
 
     def wait(self) -> None:
         """Connected to a cluster that answers, or BackendUnavailable."""
@@ -112,6 +114,31 @@ class Session:
             _wait_out(self._gone)
         if _is_main_thread() and signal.getsignal(signal.SIGTERM) is _exit:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if _is_main_thread() and signal.getsignal(signal.SIGINT) == self._interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def check(self) -> None:
+        """Raise what a wait must not go on after: BackendUnavailable, or a Ctrl-C that got lost on its way here.
+
+        Python drops an exception that a signal raises inside a destructor or a callback, and Ray has many of both.
+        """
+        if self._was_interrupted:
+            self._was_interrupted = False
+            raise KeyboardInterrupt
+        self.watch.check()
+
+    def forget_interrupt(self) -> None:
+        """The Ctrl-C has arrived: it is not raised again."""
+        self._was_interrupted = False
+
+    def _note_sigint(self) -> None:
+        """Take note of Ctrl-C, where the program left it at its default."""
+        if _is_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._was_interrupted = True
+        raise KeyboardInterrupt
 
     def _keep(self) -> None:
         try:

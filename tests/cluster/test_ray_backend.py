@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from cluster import BackendUnavailable, ClusterConfig, open_backend
+from cluster.ray_session import Session
 from tests.cluster.processes import descendants, survivors
 
 ROOT = Path(__file__).parents[2]
@@ -199,6 +200,33 @@ def test_a_killed_driver_takes_its_ray_along(tmp_path: Path) -> None:
         process.kill()
     shutil.rmtree(facts["folder"], ignore_errors=True)
     assert not survivors(set(facts["pids"]), patience=120)
+
+
+class PressesInItsDestructor:
+    """Python drops what is raised here, as in the callbacks of which Ray has many."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_got_lost_is_heeded_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    session = Session(ClusterConfig())
+    monkeypatch.setattr(session, "_keep", lambda: None)
+    monkeypatch.setattr(session.watch, "check", lambda: None)
+    try:
+        session.launch()
+        session.check()
+        PressesInItsDestructor()
+        with pytest.raises(KeyboardInterrupt):
+            session.check()
+        session.check()
+        session._gone.set()
+        session.close()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # Other people's clusters. -------------------------------------------------------------------------------------------
