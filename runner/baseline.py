@@ -39,7 +39,7 @@ def read_holidays(
 
 
 def _own_holidays(path: str, country: str | None) -> list[Holiday]:
-    source = Source.of(path, read_table(path, HOLIDAYS_REMEDY))
+    source = Source.of(path, read_table(path, HOLIDAYS_REMEDY, row_per="holiday"))
     known = [str(name) for name in source.table.columns]
     day_column = next((name for name in DAY_COLUMNS if name in known), None)
     if day_column is None or "holiday" not in known:

@@ -95,7 +95,9 @@ def read_curve(entry: CurveSpec, where: str) -> tuple[FloatArray, FloatArray]:
     Raises:
         UserError: there is no such file, column or row, or the numbers are no curve.
     """
-    source = Source.of(entry.path, read_table(entry.path, f"correct {where}.path"))
+    source = Source.of(
+        entry.path, read_table(entry.path, f"correct {where}.path", row_per="point of the curve")
+    )
     for key, name in {f"{where}.spend": entry.spend, f"{where}.response": entry.response}.items():
         if name not in source.table:
             hint = near_name(name, [str(column) for column in source.table.columns])

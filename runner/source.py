@@ -39,13 +39,13 @@ DATA_REMEDY = "set data.path in the spec or give --data"
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def read_table(path: str, remedy: str = DATA_REMEDY) -> pd.DataFrame:
+def read_table(path: str, remedy: str = DATA_REMEDY, *, row_per: str = "period") -> pd.DataFrame:
     """A table from CSV, Parquet, or a directory of Parquet; local path or a URI that pyarrow or fsspec understands.
 
     CSV cells stay text, so that a number that is none can be named with its row.
 
     Args:
-        path: where it lies. remedy: what the user can do where there is nothing.
+        path: where it lies. remedy: what the user can do where there is nothing. row_per: what a row is about.
     Raises:
         UserError: missing, empty, a column named twice, or not a table.
     """
@@ -56,7 +56,7 @@ def read_table(path: str, remedy: str = DATA_REMEDY) -> pd.DataFrame:
     try:
         table = _read_parquet(path) if _is_parquet(path) else _read_csv(path)
     except pd.errors.EmptyDataError:
-        raise UserError(f"{path}: the file is empty; expected a header and one row per period") from None
+        raise UserError(f"{path}: the file is empty; expected a header and one row per {row_per}") from None
     except pd.errors.ParserError as error:
         raise UserError(f"{path}: not a well-formed CSV table ({_parser_reason(path, error)})") from None
     except UnicodeDecodeError:
@@ -74,7 +74,7 @@ def read_table(path: str, remedy: str = DATA_REMEDY) -> pd.DataFrame:
         ) from error
     _check_header(path, [str(name) for name in table.columns])
     if len(table) == 0:
-        raise UserError(f"{path}: the table has a header but no rows; expected one row per period")
+        raise UserError(f"{path}: the table has a header but no rows; expected one row per {row_per}")
     return table
 
 

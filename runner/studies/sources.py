@@ -43,7 +43,7 @@ def read_studies_file(path: str) -> pd.DataFrame:
         UserError: missing, empty or not a table.
     """
     if not path.lower().endswith(".json"):
-        return read_table(path, REMEDY)
+        return read_table(path, REMEDY, row_per="study")
     try:
         tree = json.loads(read_bytes(path, REMEDY))
     except (ValueError, UnicodeDecodeError) as error:

@@ -548,3 +548,11 @@ def test_an_efficiency_needs_money(tmp_path):
     row = {"channel": "ooh", "start": OOH[2], "end": OOH[3]}
     message = refused(tmp_path, [row], calibration={"format": "meridian"})
     assert "no column for the efficiency of a study, such as 'icpd_point_estimate'" in message
+
+
+@pytest.mark.parametrize("text", ["", "channel,start,end,lift\n"])
+def test_a_table_without_rows_is_told_what_a_row_would_be(text, tmp_path):
+    path = tmp_path / "studies.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match="expected (a header and )?one row per study"):
+        load_studies(spec_of(calibration=str(path)), PANEL)
