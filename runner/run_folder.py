@@ -151,7 +151,10 @@ class RunFolder:
             )
         folder = cls(path)
         if is_portfolio_folder(path):
-            raise UserError(f"{path}: a run of several models; give one of the folders in {path / MODELS}")
+            raise UserError(
+                f"{path}: a run of several models, and this is about one; give the run folder of one, "
+                f"{a_model_of(path)}"
+            )
         for name in ("manifest.json", "spec.yaml", "inputs/panel.parquet", "inputs/design.parquet"):
             if not (path / name).is_file():
                 raise UserError(
@@ -340,6 +343,12 @@ def appear(draft: Path, runs: Path, name: str, digest: str, write_id: Callable[[
 def is_portfolio_folder(path: Path) -> bool:
     """Whether a folder is that of several models, each with a run folder of its own in it."""
     return (path / PORTFOLIO_FILE).is_file() and (path / "manifest.json").is_file()
+
+
+def a_model_of(portfolio: Path) -> str:
+    """In words, where the run folder of one of several models is: an example, where one has begun."""
+    first = min((path.parent for path in (portfolio / MODELS).glob("[!.]*/manifest.json")), default=None)
+    return f"such as {first}" if first else f"in {portfolio / MODELS}, where none has begun"
 
 
 def _manifest(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmm_core.errors import UserError
 from runner.commands.run import with_execution
-from runner.dataset import MediaPanel, panel_from_table
+from runner.dataset import MediaPanel, load_panel
 from runner.findings import Finding
 from runner.latest import find_run
 from runner.orchestrate import run_experiment
@@ -106,6 +106,7 @@ def prepare(
 
 
 def whole_panel(spec: ExperimentSpec, data: str) -> MediaPanel:
-    """The new table, checked with all its rows for a window: the new one is not known yet."""
-    open_ended = spec.model_copy(update={"window": WindowSpec()})
-    return panel_from_table(open_ended, read_table(data, "give another --data"), data)
+    """The new table, or what of it is the model's, checked with all rows for a window: the new one is not known yet."""
+    place = spec.data.model_copy(update={"path": data})
+    open_ended = spec.model_copy(update={"data": place, "window": WindowSpec()})
+    return load_panel(open_ended, lambda path: read_table(path, "give another --data"))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.latest import find_run
-from runner.run_folder import is_portfolio_folder
+from mmm_core.errors import UserError
+from runner.latest import find_portfolio, find_run
+from runner.portfolio import PortfolioFolder
+from runner.run_folder import a_model_of
 
 
 def run(source: str | Path, *, runs: str | Path = "runs", language: str | None = None) -> Path:
     """Write the report of a run folder, of that of several models, or of the newest run of a spec.
 
     Args:
-        source, runs: which run. language: en, de, es or zh; default: the spec's ``report.language``.
+        source, runs: which run.
+        language: en, de, es or zh; default: the spec's ``report.language``. The page of several models is in English.
     Returns:
         The path of its page.
     Raises:
@@ -20,12 +23,20 @@ def run(source: str | Path, *, runs: str | Path = "runs", language: str | None =
     """
     from runner.reports import write_report
 
-    if is_portfolio_folder(Path(source)):
-        from runner.portfolio import PortfolioFolder
-        from runner.portfolio.writing import write_results
-
-        whole = PortfolioFolder.open(source)
-        with whole.held():
-            write_results(whole)
-        return whole.path / "report" / "index.html"
+    whole = find_portfolio(source, runs)
+    if whole is not None:
+        return _write_whole(whole, language)
     return write_report(find_run(source, runs), language)
+
+
+def _write_whole(whole: PortfolioFolder, language: str | None) -> Path:
+    from runner.portfolio.writing import write_results
+
+    if language is not None:
+        raise UserError(
+            f"--language {language}: the page of several models is in English only; leave it out, or give the run "
+            f"folder of one model, {a_model_of(whole.path)}"
+        )
+    with whole.held():
+        write_results(whole)
+    return whole.path / "report" / "index.html"

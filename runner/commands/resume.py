@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmm_core.errors import UserError
 from runner.commands.run import with_execution
+from runner.latest import runs_named
 from runner.orchestrate import Prepared, resume_run, run_experiment
 from runner.portfolio import PortfolioFolder, PortfolioSpec, is_portfolio, load_portfolio
 from runner.progress import open_progress
@@ -67,7 +68,7 @@ def _find(source: Path, runs: Path) -> tuple[RunFolder, ExperimentSpec | None]:
     if source.is_dir() or not source.exists():
         return RunFolder.open(source), None
     spec = load_spec(source)
-    folders = [RunFolder(path.parent) for path in sorted(runs.glob(f"{spec.name}-*/manifest.json"))]
+    folders = [RunFolder(path) for path in runs_named(spec.name, runs) if not is_portfolio_folder(path)]
     waiting = [folder for folder in folders if not is_finished(folder)]
     if not waiting:
         raise UserError(
@@ -86,7 +87,7 @@ def _find_portfolio(source: Path, runs: Path) -> tuple[PortfolioFolder | None, P
     if not is_portfolio(source):
         return None, None
     spec = load_portfolio(source)
-    found = [path for path in sorted(runs.glob(f"{spec.name}-*")) if is_portfolio_folder(path)]
+    found = [path for path in runs_named(spec.name, runs) if is_portfolio_folder(path)]
     waiting = [folder for path in found if not (folder := PortfolioFolder(path)).is_whole]
     if not waiting:
         raise UserError(

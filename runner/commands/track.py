@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmm_core.errors import UserError
-from runner.latest import find_run
-from runner.run_folder import RunFolder, is_portfolio_folder
+from runner.latest import find_portfolio, find_run
+from runner.portfolio import PortfolioFolder
+from runner.run_folder import RunFolder
 from runner.tables import write_json
 from runner.tracking.base import TrackingFailed
 from runner.tracking.beside import Standing, State, write_standing
@@ -27,7 +28,8 @@ def run(
     A mirror that is still at work in the background steps aside; what it has written stays.
 
     Args:
-        source: a run folder, or a spec file for its newest run. runs: where runs of a spec file are looked for.
+        source: a run folder, also that of several models, or a spec file for its newest run.
+        runs: where runs of a spec file are looked for.
         tracking_uri: wins over the spec's tracking.uri, that over the variable MLFLOW_TRACKING_URI, that over an SQLite
         file beside the run folder.
         quiet: no progress display.
@@ -36,8 +38,9 @@ def run(
     Raises:
         UserError: no such run, or a store that cannot be reached or written; what was written before stays.
     """
-    if is_portfolio_folder(Path(source)):
-        return _track_portfolio(source, tracking_uri, quiet)
+    whole = find_portfolio(source, runs)
+    if whole is not None:
+        return _track_portfolio(whole, tracking_uri, quiet)
     folder = find_run(source, runs)
     try:
         with _bar(quiet) as tell:
@@ -50,11 +53,13 @@ def run(
     return report
 
 
-def _track_portfolio(source: str | Path, tracking_uri: str | None, quiet: bool) -> MirrorReport:
-    from runner.portfolio import PortfolioFolder
+def _track_portfolio(folder: PortfolioFolder, tracking_uri: str | None, quiet: bool) -> MirrorReport:
     from runner.portfolio.beside import mirror_portfolio
 
-    folder = PortfolioFolder.open(source)
+    if not (folder.path / "summary.json").is_file():
+        raise UserError(
+            f"{folder.path}: the run did not finish; go on with it first: mmm resume {folder.path}"
+        )
     try:
         with _bar(quiet) as tell:
             report = mirror_portfolio(folder, tracking_uri, tell)

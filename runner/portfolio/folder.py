@@ -92,7 +92,10 @@ class PortfolioFolder:
             raise UserError(
                 f"{path}: not a run of several models; give a folder that mmm run made of such a spec"
             )
-        found = folder.manifest().get("format")
+        try:
+            found = folder.manifest().get("format")
+        except (ValueError, AttributeError):
+            raise UserError(f"{path}: manifest.json is damaged; run the experiment again") from None
         if found != FORMAT:
             raise UserError(
                 f"{path}: made in format {found}, this version reads format {FORMAT}; run it again"

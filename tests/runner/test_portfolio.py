@@ -276,15 +276,6 @@ def test_the_page_is_written_again_by_report(whole, tmp_path):
     assert (copy / "report" / "index.html").read_text() == page
 
 
-def test_commands_for_one_run_take_a_model_and_refuse_the_whole(whole, capsys):
-    children = [model_folder(whole, market) for market in MARKETS]
-    compared = mmm(capsys, "compare", *children, "--json")
-    assert compared.status == 0
-    assert json.loads(compared.out)["runs"]
-    refused = mmm(capsys, "compare", whole, children[0]).refusal
-    assert refused.endswith(f"a run of several models; give one of the folders in {whole / 'models'}")
-
-
 def test_validate_looks_at_every_model(tmp_path, capsys):
     tables = [market_table("north"), market_table("south").assign(tv_cost=0)]
     spec = write_portfolio(tmp_path, tables=tables)

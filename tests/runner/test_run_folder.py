@@ -233,7 +233,9 @@ def test_a_spec_without_a_finished_run_is_told_what_there_is(small_run, tmp_path
         find_run(spec, runs)
     spec.write_text(spec.read_text().replace("seed: 8", "seed: 7"))
     small_run.set_status("running")
-    with pytest.raises(UserError, match=r"the run of .*spec.yaml did not finish; run it again"):
+    with pytest.raises(
+        UserError, match=r"the run of .*spec.yaml did not finish; go on with it first: mmm resume"
+    ):
         find_run(spec, runs)
 
 
