@@ -352,6 +352,7 @@ def test_the_json_schema_accepts_what_we_accept(path):
         ("a: &a [*a]\n", "not valid YAML: found unconstructable recursive node"),
         ("a: !!python/name:os.system x\n", "not valid YAML: could not determine a constructor"),
         ("\ta: 1\n", "not valid YAML: found character '\\t' that cannot start any token (line 1)"),
+        ("window: {start: 2024-13-01}\n", "not valid YAML: month must be in 1..12"),
         ("name: x\n", "data: is missing; add it (and 2 more)"),
         ("1: x\n", "is missing; add it"),
     ],
@@ -363,6 +364,22 @@ def test_files_that_are_no_spec(tmp_path, text, message):
         load_spec(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {x: 1, y: [no, ~, 2024-01-01, 1_000, 0x1F, 1e3, .inf]}",
+        "a: &b {c: 1}\nd: *b\ne: {<<: *b, f: 2}",
+        "a: |\n  two\n  lines\nb: >-\n  one\n  line\n",
+        "a: 'it''s'\nb: \"\\ud83d\\ude00\\t\"\nc: 🎈 # not this\n",
+        *(path.read_text(encoding="utf-8") for path in SHIPPED),
+    ],
+)
+def test_libyaml_reads_what_the_slow_way_reads(tmp_path, text):
+    path = tmp_path / "s.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert read_yaml(path) == yaml.load(text, Loader=yaml.SafeLoader)
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -429,6 +446,7 @@ def test_any_key_can_be_set(override, where, value):
         ("channels.wep.spend=c", "did you mean 'web'?"),
         ("search={a: 1", "the value is not valid YAML"),
         ("search={a: 1, a: 2}", "the value is not valid YAML"),
+        ("window.start=2024-13-01", "the value is not valid YAML"),
     ],
 )
 def test_overrides_that_point_nowhere(override, message):
