@@ -20,7 +20,14 @@ from pathlib import Path
 from runner.portfolio.folder import PortfolioFolder
 from runner.run_folder import RunFolder
 from runner.tracking.base import Tracker, TrackingFailed
-from runner.tracking.beside import Standing, State, be_humble, seconds_to_wait, write_standing
+from runner.tracking.beside import (
+    Standing,
+    State,
+    be_humble,
+    read_standing,
+    seconds_to_wait,
+    write_standing,
+)
 from runner.tracking.family import Whole, mirror_family, mirror_whole
 from runner.tracking.mirror import Mirroring, MirrorReport, alone, report_of
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
@@ -48,6 +55,17 @@ def bring_to_mlflow(folder: PortfolioFolder, tracking_uri: str | None, taken: fl
         wait = seconds_to_wait(taken)
         with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.wait(wait if math.isfinite(wait) else None)
+            _note_early_end(folder)
+
+
+def _note_early_end(folder: PortfolioFolder) -> None:
+    """The process has ended; where it did not say how, it was stopped by something else."""
+    place = RunFolder(folder.path)
+    standing = read_standing(place)
+    if standing is None or standing.state in (State.WAITING, State.WRITING):
+        found = standing or _standing(folder, None, State.WAITING)
+        message = "the process that writes it ended early"
+        write_standing(place, replace(found, state=State.FAILED, message=message))
 
 
 def mirror_portfolio(
@@ -62,20 +80,24 @@ def mirror_portfolio(
     Raises:
         TrackingFailed: there is no MLflow there, or it failed; what was written stays.
     """
-    spec = folder.spec
-    runs = [run for member in spec.members if (run := folder.finished(member)) is not None]
-    store = choose_store(folder.path.resolve().parent, tracking_uri, spec.common.tracking.uri)
+    store = choose_store(folder.path.resolve().parent, tracking_uri, folder.spec.common.tracking.uri)
     tracker = MlflowTracker(store)
     try:
-        if spec.settings.tracking == "all":
-            reports = mirror_family(whole_of(folder), runs, tracker, tell)
-        else:
-            reports = [mirror_whole(whole_of(folder), tracker)]
-            for run in runs:
-                tell(len(reports), len(runs) + 1)
-                reports.append(_bring_brief(run, tracker))
+        return bring_portfolio(folder, tracker, tell)
     finally:
         tracker.close()
+
+
+def bring_portfolio(folder: PortfolioFolder, tracker: Tracker, tell: Tell = silently) -> MirrorReport:
+    """``mirror_portfolio`` to any tracker."""
+    spec = folder.spec
+    runs = [run for member in spec.members if (run := folder.finished(member)) is not None]
+    if spec.settings.tracking == "all":
+        return _joined(folder, mirror_family(whole_of(folder), runs, tracker, tell))
+    reports = [mirror_whole(whole_of(folder), tracker)]
+    for run in runs:
+        tell(len(reports), len(runs) + 1)
+        reports.append(_bring_brief(run, tracker))
     return _joined(folder, reports)
 
 

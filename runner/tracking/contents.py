@@ -127,10 +127,14 @@ def plan_contents(folder: RunFolder) -> list[Planned]:
     A folder that is not finished gives what there is.
     """
     spec = folder.spec()
-    run = Planned("run", folder.manifest()["run_id"], 0, lambda: _legal(_whole(folder, spec)))
     models = _plan_models(folder, spec.search.trials + 1)
     others = _plan_candidates(folder, spec, spec.search.trials + 1 + len(models))
-    return [run, *plan_trials(folder, spec), *models, *others]
+    return [plan_run(folder, spec), *plan_trials(folder, spec), *models, *others]
+
+
+def plan_run(folder: RunFolder, spec: ExperimentSpec) -> Planned:
+    """The run itself, which all else is below; ``spec`` is the folder's."""
+    return Planned("run", folder.manifest()["run_id"], 0, lambda: _legal(_whole(folder, spec)))
 
 
 def read_contents(folder: RunFolder) -> list[RunContent]:

@@ -21,6 +21,7 @@ from runner.tracking.contents import (
     RunContent,
     begun_digest,
     plan_contents,
+    plan_run,
     plan_trials,
     values_digest,
 )
@@ -96,12 +97,14 @@ class Mirroring(Writing):
 
         What is there of the rest is left alone, and ``bring`` adds it at any later time.
         """
-        planned = plan_contents(self.folder)[0]
-        content = replace(planned.make(), files=(), datasets=(), model=None)
+        planned = plan_run(self.folder, self.spec)
         found = [run for run in self.find() if identity(run) == planned.identity]
-        if any(run.tags.get("mmm.complete") == "true" for run in found):
-            self.unchanged.append(content.name)
+        complete = [run for run in found if run.tags.get("mmm.complete") == "true"]
+        if complete:
+            self.put_below(complete[0], self.above())
+            self.unchanged.append(planned.name)
             return
+        content = replace(planned.make(), files=(), datasets=(), model=None)
         self.delete(found)
         digest = values_digest(content)
         handle = self.start(planned, content, digest)
@@ -130,7 +133,7 @@ class Mirroring(Writing):
 
     def begin(self) -> None:
         """Show the run as going on, before it has results."""
-        planned = plan_contents(self.folder)[0]
+        planned = plan_run(self.folder, self.spec)
         found = [run for run in self.find() if identity(run) == planned.identity]
         if found:
             self._parent = found[0].handle

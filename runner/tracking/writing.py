@@ -146,10 +146,13 @@ class Writing:
             self.renewed.append(content.name)
         else:
             self.unchanged.append(content.name)
-        above = self._above(planned)
+        self.put_below(run, self._above(planned))
+        return run.handle
+
+    def put_below(self, run: TrackedRun, above: str | None) -> None:
+        """Show a run that is there below another one."""
         if above and run.tags.get("mlflow.parentRunId") != above:
             self.tracker.log(run.handle, tags={"mlflow.parentRunId": above})
-        return run.handle
 
     # --------------------------------------------------------------------------------------------------------- one run
 
