@@ -66,12 +66,12 @@ def print_run(folder: RunFolder) -> None:
     n = summary["candidates"]
     say(out, f"{n:,} candidate{'s' * (n != 1)}, {rate:,.0f} a second; {seconds:.1f} s in all")
     say(out, f"report: {folder.path / 'report' / 'index.html'}")
-    _say_tracking(out, folder)
+    say_tracking(out, folder)
     say(out, f"run folder: {folder.path}")
 
 
-def _say_tracking(out: Console, folder: RunFolder) -> None:
-    """Where MLflow is and, unless it is complete, how far; a failure is among the findings."""
+def say_tracking(out: Console, folder: RunFolder) -> None:
+    """Where MLflow is and, unless it is complete, how far; a failure is among the findings of a run."""
     from runner.tracking.beside import State, read_standing
 
     standing = read_standing(folder)

@@ -9,6 +9,7 @@ from runner.commands.run import with_execution
 from runner.latest import runs_named
 from runner.orchestrate import Prepared, resume_run, run_experiment
 from runner.portfolio import PortfolioFolder, PortfolioSpec, is_portfolio, load_portfolio
+from runner.portfolio.clock import Clock
 from runner.progress import open_progress
 from runner.resuming import is_finished, prepared_of
 from runner.run_folder import RunFolder, is_portfolio_folder
@@ -40,10 +41,14 @@ def run(
     Raises:
         UserError: there is no such run, it is still going on, or it is not what it began with.
     """
-    whole, several = _find_portfolio(Path(source), Path(runs))
+    clock = Clock()
+    with clock("read"):
+        whole, several = _find_portfolio(Path(source), Path(runs))
     if whole is not None:
         execution = (workers, backend, address)
-        return _resume_portfolio(whole, several, execution, anew=anew, tracking_uri=tracking_uri, quiet=quiet)
+        return _resume_portfolio(
+            whole, several, execution, clock, anew=anew, tracking_uri=tracking_uri, quiet=quiet
+        )
     folder, asked = _find(Path(source), Path(runs))
     if is_finished(folder):
         with folder.held():
@@ -100,6 +105,7 @@ def _resume_portfolio(
     folder: PortfolioFolder,
     asked: PortfolioSpec | None,
     execution: tuple[int | None, str | None, str | None],
+    clock: Clock,
     *,
     anew: bool,
     tracking_uri: str | None,
@@ -117,7 +123,9 @@ def _resume_portfolio(
             if not anew:
                 raise
             spec = (asked or folder.spec).with_execution(lambda spec: with_execution(spec, *execution))
-            return run_portfolio(spec, folder.path.parent, tracking_uri=tracking_uri, progress=progress)
+            return run_portfolio(
+                spec, folder.path.parent, tracking_uri=tracking_uri, progress=progress, clock=clock
+            )
         spec = folder.spec.with_execution(lambda spec: with_execution(spec, *execution))
-        resume_portfolio(folder, spec, tracking_uri=tracking_uri, progress=progress)
+        resume_portfolio(folder, spec, tracking_uri=tracking_uri, progress=progress, clock=clock)
     return folder

@@ -62,16 +62,19 @@ def _run_portfolio(
     tracking_uri: str | None,
     quiet: bool,
 ) -> PortfolioFolder:
+    from runner.portfolio.clock import Clock
     from runner.portfolio.progress import open_portfolio_progress
     from runner.portfolio.running import run_portfolio
     from runner.portfolio.spec import load_portfolio
 
-    portfolio = load_portfolio(path, data=data, overrides=overrides)
+    clock = Clock()
+    with clock("read"):
+        portfolio = load_portfolio(path, data=data, overrides=overrides)
     portfolio = portfolio.only(models) if models else portfolio
     portfolio = portfolio.with_execution(lambda spec: with_execution(spec, *execution))
     check_runs(runs)
     with open_portfolio_progress(quiet) as progress:
-        return run_portfolio(portfolio, runs, tracking_uri=tracking_uri, progress=progress)
+        return run_portfolio(portfolio, runs, tracking_uri=tracking_uri, progress=progress, clock=clock)
 
 
 def with_execution(

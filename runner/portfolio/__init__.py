@@ -7,7 +7,7 @@ remote     one model on a worker, and its run folder on the way home
 driving    all models: many at a time, each as one task, or few, whose trials and refits are spread
 folder     the folder of it all, which holds a run folder for each model
 results    what the models found, as tables; pooling and summary
-page       the page    show  the terminal    progress  how far it is    tracking  MLflow
+page       the page    show  the terminal    progress, clock  how far it is, and how long it took    beside  MLflow
 """
 
 from runner.portfolio.folder import PortfolioFolder

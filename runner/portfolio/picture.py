@@ -24,8 +24,9 @@ def market_picture(rows: Sequence[Mapping[str, Any]]) -> Markup:
     top = _top(ordered)
     height = TOP + LINE * len(ordered) + 4
     parts = [*_legend(any(row["pooled"] is not None for row in ordered)), *_axis(top, height)]
+    raw, pooled = palette(2)
     for i, row in enumerate(ordered):
-        parts += _market(row, TOP + LINE * i + LINE / 2, top)
+        parts += _market(row, TOP + LINE * i + LINE / 2, top, raw, pooled)
     label = f"{rows[0]['metric'].upper()} of {rows[0]['channel']} by model, with intervals"
     return tag("svg", *parts, viewBox=f"0 0 {WIDTH} {height}", width="100%", role="img", aria_label=label)
 
@@ -40,8 +41,8 @@ def _x(value: float, top: float) -> float:
     return LEFT + min(max(value, 0.0), top) / top * (WIDTH - LEFT - RIGHT)
 
 
-def _market(row: Mapping[str, Any], y: float, top: float) -> Iterator[Markup]:
-    raw, pooled = palette(2)
+def _market(row: Mapping[str, Any], y: float, top: float, raw: str, pooled: str) -> Iterator[Markup]:
+    """A name, and in their colours the raw and the pooled estimate."""
     name = row["model"] if len(row["model"]) <= LONGEST_NAME else f"{row['model'][: LONGEST_NAME - 1]}…"
     told = tag("title", f"{row['model']}: {number(row['estimate'])}")
     yield tag("text", name, x=0, y=f"{y + 4:.1f}", font_size=13, fill="currentColor")

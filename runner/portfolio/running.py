@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from mmm_core.errors import UserError
 from runner.orchestrate import backend_of, filling, start
 from runner.portfolio.beside import bring_to_mlflow
+from runner.portfolio.clock import Clock
 from runner.portfolio.driving import Drive
 from runner.portfolio.folder import PortfolioFolder
 from runner.portfolio.progress import PortfolioProgress
@@ -19,23 +19,28 @@ from runner.portfolio.writing import write_results
 from runner.readiness import make_ready
 from runner.resuming import version_differences
 from runner.run_folder import versions
-from runner.tables import write_json
 
 
 def run_portfolio(
-    portfolio: PortfolioSpec, runs: Path, *, tracking_uri: str | None = None, progress: PortfolioProgress
+    portfolio: PortfolioSpec,
+    runs: Path,
+    *,
+    tracking_uri: str | None = None,
+    progress: PortfolioProgress,
+    clock: Clock | None = None,
 ) -> PortfolioFolder:
     """Run every model; what is wrong with one costs that one alone.
 
     Args:
         portfolio: what to do. runs: folder that the portfolio's is made in.
         tracking_uri: MLflow store instead of the spec's. progress: is told how far it is.
+        clock: runs since the user began to wait; default from now on.
     Raises:
         UserError: there is no place to run, or no model could be had; the sentence of the first is told.
     """
     folder = PortfolioFolder.create(runs, portfolio)
     progress.begin(len(portfolio.members), 0)
-    _drive(folder, portfolio, portfolio.members, tracking_uri, progress)
+    _drive(folder, portfolio, portfolio.members, tracking_uri, progress, clock or Clock())
     return folder
 
 
@@ -45,18 +50,19 @@ def resume_portfolio(
     *,
     tracking_uri: str | None = None,
     progress: PortfolioProgress,
+    clock: Clock | None = None,
 ) -> None:
     """Run the models that are missing, those that failed among them: their data may have been mended.
 
     Args:
         folder: the portfolio, checked by ``check_unchanged``. portfolio: what it began with, executed as now asked.
-        tracking_uri, progress: as of ``run_portfolio``.
+        tracking_uri, progress, clock: as of ``run_portfolio``.
     Raises:
         UserError: as ``run_portfolio``.
     """
     missing = [member for member in portfolio.members if folder.finished(member) is None]
     progress.begin(len(portfolio.members), len(portfolio.members) - len(missing))
-    _drive(folder, portfolio, missing, tracking_uri, progress)
+    _drive(folder, portfolio, missing, tracking_uri, progress, clock or Clock())
 
 
 def check_unchanged(folder: PortfolioFolder, asked: PortfolioSpec | None) -> None:
@@ -89,21 +95,24 @@ def _drive(
     members: Sequence[Member],
     tracking_uri: str | None,
     progress: PortfolioProgress,
+    clock: Clock,
 ) -> None:
-    began = time.perf_counter()
     failures: dict[str, Failure] = {}
     with filling(folder):
         folder.set_status("running")
         if members:
-            failures = _compute(folder, portfolio, members, progress)
-        seconds = time.perf_counter() - began
-        write_json(folder.path / "timings.json", {"total": seconds, "models": len(members)})
-        results = write_results(folder, failures)
+            with clock("models"):
+                failures = _compute(folder, portfolio, members, progress)
+        with clock("summary"):
+            results = write_results(folder, failures)
+        clock.note(folder, len(members))
         folder.set_status("done")
     if not results.folders:
         name, failure = next(iter(failures.items()))
         raise UserError(f"{folder.path}: every model failed, the first, {name}, for this: {failure.message}")
-    bring_to_mlflow(folder, tracking_uri, seconds)
+    with clock("tracking"):
+        bring_to_mlflow(folder, tracking_uri, clock.total)
+    clock.note(folder, len(members))
 
 
 def _compute(

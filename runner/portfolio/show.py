@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.portfolio.folder import PortfolioFolder
-from runner.terminal import console, decimals, print_table, say
+from runner.run_folder import RunFolder
+from runner.terminal import console, decimals, print_table, say, say_tracking
 
 if TYPE_CHECKING:
     from runner.commands.validate import ValidatedModel
 
 SHOWN = 40
 SHOWN_FAILURES = 10
+# Seconds of waiting that a user wonders about.
+WORTH_TELLING = 1.0
 
 
 def print_portfolio(folder: PortfolioFolder) -> None:
@@ -46,9 +49,27 @@ def print_portfolio(folder: PortfolioFolder) -> None:
         print_table(out, ["channel", "typical", "differ by", "no noise"], pooled)
     print_failures(folder)
     if summary["seconds"] is not None:
-        say(out, f"{summary['seconds']:.1f} s in all")
+        say(out, f"{summary['seconds']:.1f} s in all{_waited_for_mlflow(folder)}")
     say(out, f"report: {folder.path / 'report' / 'index.html'}")
+    _say_tracking(folder)
     say(out, f"run folder: {folder.path}")
+
+
+def _waited_for_mlflow(folder: PortfolioFolder) -> str:
+    waited = folder.json("timings").get("stages", {}).get("tracking", 0.0)
+    return f", {waited:.1f} of them for MLflow" if waited >= WORTH_TELLING else ""
+
+
+def _say_tracking(folder: PortfolioFolder) -> None:
+    """Where MLflow is; that it failed is told here too, since a portfolio has no findings of its own."""
+    from runner.tracking.beside import State, read_standing
+
+    place = RunFolder(folder.path)
+    standing = read_standing(place)
+    if standing is not None and standing.state is State.FAILED:
+        say(console(), f"!! {standing.sentence}; run mmm track {folder.path} later")
+    else:
+        say_tracking(console(), place)
 
 
 def print_failures(folder: PortfolioFolder) -> None:
