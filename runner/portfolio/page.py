@@ -17,10 +17,13 @@ from runner.portfolio.folder import PortfolioFolder
 from runner.portfolio.picture import market_picture
 from runner.portfolio.results import DONE, PortfolioResults
 from runner.reports.frame import whole_page
-from runner.reports.html import Markup, join, tag
+from runner.reports.html import Markup, join, tag, text
 from runner.reports.theme import amount, number, percent
 
 STYLE = """
+main { padding-top: 1.6rem; }
+.scroll > svg { min-width: 44rem; }
+td.text { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; }
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid currentColor; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
@@ -59,7 +62,7 @@ def _lead(results: PortfolioResults) -> str:
 
 
 def _sortable(heads: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> Markup:
-    """A table whose heads sort it; a cell is text, or (what is shown, what it is sorted by)."""
+    """A table whose heads sort it; a cell is text, or (what is shown, what it is sorted by: empty ones come last)."""
 
     def kind(column: int) -> str:
         return "text" if column < left else "number"
@@ -71,17 +74,16 @@ def _sortable(heads: Sequence[str], rows: Sequence[Sequence[object]], *, left: i
     body = []
     for row in rows:
         cells = [value if isinstance(value, tuple) else (value, value) for value in row]
-        body.append(
-            tag(
-                "tr",
-                *(
-                    tag("td", shown, class_=kind(i), data_value="" if by is None else by)
-                    for i, (shown, by) in enumerate(cells)
-                ),
-            )
-        )
+        body.append(tag("tr", *(_cell(i, kind(i), shown, by) for i, (shown, by) in enumerate(cells))))
     table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="sortable")
     return tag("div", table, class_="scroll", tabindex="0")
+
+
+def _cell(column: int, kind: str, shown: object, by: object) -> Markup:
+    value = "" if by is None or (isinstance(by, float) and not math.isfinite(by)) else by
+    if column == 0:
+        return tag("th", shown, scope="row", class_=kind, data_value=value)
+    return tag("td", shown, class_=kind, data_value=value)
 
 
 def _models(folder: PortfolioFolder, results: PortfolioResults) -> Markup:
@@ -96,7 +98,7 @@ def _models(folder: PortfolioFolder, results: PortfolioResults) -> Markup:
                 (_link(folder, results, row), row["model"]),
                 *(row[key] for key in keys),
                 row["status"],
-                row["candidate"] or "–",
+                (row["candidate"] or "–", row["candidate"]),
                 _count(row["n_selected"]),
                 *(_number(row[name], 4) for name in ("nrmse", "nrmse_test", "rsq_test", "decomp_rssd")),
                 (amount(row["spend"]), row["spend"]),
@@ -111,7 +113,7 @@ def _link(folder: PortfolioFolder, results: PortfolioResults, row: Mapping[str, 
     """To the model's own page where it has one, else to its run folder."""
     name = results.folders.get(row["model"])
     if name is None:
-        return tag("strong", row["model"])
+        return text(row["model"])
     page = Path("report") / "index.html" if (folder.models / name / "report" / "index.html").is_file() else ""
     return tag("a", row["model"], href=quote(f"../models/{name}/{page}"))
 
@@ -130,7 +132,8 @@ def _failures(results: PortfolioResults) -> list[Markup]:
     told += [(name, "was not run yet") for name in missing]
     if not told:
         return []
-    items = [tag("li", tag("strong", name), " ", message, class_="problem") for name, message in told]
+    # Not strong, which the style of findings writes with a capital.
+    items = [tag("li", tag("b", name), " ", message, class_="problem") for name, message in told]
     return [tag("h2", "Models that failed"), tag("ul", *items, class_="findings")]
 
 
@@ -146,7 +149,10 @@ def _channels(results: PortfolioResults) -> list[Markup]:
         parts += [tag("h2", f"{metric.upper()} of {channel}")]
         if shared is not None:
             parts.append(tag("p", _shared(shared), class_="caption"))
-        parts += [market_picture(rows), _channel_table(metric, rows)]
+        parts += [
+            tag("div", market_picture(rows), class_="scroll", tabindex="0"),
+            _channel_table(metric, rows),
+        ]
     return parts
 
 
@@ -221,4 +227,4 @@ def _findings(results: PortfolioResults) -> list[Markup]:
 
 
 def _told(told: Sequence[tuple[str, str]]) -> Markup:
-    return join([tag("p", tag("strong", model), " ", details) for model, details in told])
+    return join([tag("p", tag("b", model), " ", details) for model, details in told])

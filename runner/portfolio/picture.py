@@ -66,6 +66,8 @@ def _estimate(
     if lower is not None and upper is not None:
         ends = {"x1": f"{_x(lower, top):.1f}", "x2": f"{_x(upper, top):.1f}"}
         yield tag("line", title, **ends, y1=f"{y:.1f}", y2=f"{y:.1f}", stroke=colour, stroke_width=2)
+        if upper > top:  # it goes on
+            yield tag("path", title, d=f"M{_x(top, top):.1f} {y - 4:.1f}l7 4l-7 4z", fill=colour)
     yield tag("circle", title, cx=f"{_x(value, top):.1f}", cy=f"{y:.1f}", r=4, fill=colour)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.commands.run import run
 from runner.run_folder import RunFolder
+from tests.runner.browsers import chromium
 from tests.runner.small import SCENARIOS, write_small
 
 
@@ -27,3 +30,10 @@ def small_run(small_run_original: RunFolder, tmp_path: Path) -> RunFolder:
     """A copy that a test may change; spec and table stand in ``tmp_path``, the run in ``tmp_path / runs``."""
     shutil.copytree(small_run_original.path.parents[1], tmp_path, dirs_exist_ok=True)
     return RunFolder(tmp_path / "runs" / small_run_original.path.name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the pages of a module."""
+    with chromium() as opened:
+        yield opened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from runner.reports.page import page_html
 from runner.reports.payload import _grounds, draws_of
 from runner.reports.words import LANGUAGES, say, speaking
 from runner.run_folder import RunFolder
+from tests.runner.browsers import Opened
 from tests.runner.test_reports import EVIL, HAN, copy_without, make_run, write_studies
 
 pytestmark = pytest.mark.integration
@@ -31,50 +31,9 @@ SCENARIOS = [
     {"name": "as Robyn", "carryover": "historical"},
 ]
 EVERYTHING = ["*.parquet", "candidates", "scenarios", "[fst]*.json"]
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 # NaN and infinities do not survive the way out of the browser.
 ASK = """([spends, ground, candidate]) => JSON.parse(JSON.stringify(window.desk.ask(spends, {ground, candidate}),
   (key, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no Chromium on this machine; install it to test the page")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-class Opened:
-    """A page from disk, with whatever it complained of."""
-
-    def __init__(self, browser: Any, path: Path, width: int = 1280, **options: Any) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append("a dialog"), dialog.dismiss()))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_timeout(150)
-
-    def text(self, selector: str) -> str:
-        return str(self.page.inner_text(selector))
-
-    def widths(self) -> tuple[int, int]:
-        return self.page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-        )
 
 
 def written(run: RunData, where: Path, language: str = "en") -> Path:
