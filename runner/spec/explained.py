@@ -128,6 +128,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "uri": "MLflow store; null: an SQLite file beside the runs.",
         "experiment": "Name of the MLflow experiment; null: that of the spec.",
         "candidates": "Which candidates become MLflow runs of their own.",
+        "system_metrics": "Whether processor, memory, disk and network of the machine are watched.",
         "enabled": "Whether MLflow is filled at all.",
     },
     "ReportSpec": {"language": "Language of the one-pagers, and the one that the page opens in."},

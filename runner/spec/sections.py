@@ -252,6 +252,7 @@ class TrackingSpec(Strict):
     uri: Text | None = None
     experiment: Text | None = None
     candidates: Literal["all", "pareto", "selected"] = "pareto"
+    system_metrics: StrictBool = False
     enabled: StrictBool = True
 
 

@@ -31,6 +31,22 @@ PAIRS_PER_CALL = 100
 # A call that carries points carries the mark of how many have arrived as well.
 POINTS_PER_CALL = ENTITIES_PER_CALL - 1
 
+# MLflow tells the metrics of a machine from those of a model by this, slash and all.
+SYSTEM_PREFIX = "system/"
+SYSTEM_METRICS = (
+    "cpu_utilization_percentage",
+    "system_memory_usage_megabytes",
+    "system_memory_usage_percentage",
+    "disk_usage_percentage",
+    "disk_usage_megabytes",
+    "disk_available_megabytes",
+    "network_receive_megabytes",
+    "network_transmit_megabytes",
+    "driver_cpu_percentage",
+    "driver_memory_megabytes",
+)
+_SYSTEM_KEYS = frozenset(SYSTEM_PREFIX + name for name in SYSTEM_METRICS)
+
 _ILLEGAL = re.compile(r"[^\w.\- ]|^\.|_(?=x[0-9a-f])")
 _ESCAPED = re.compile(r"_x([0-9a-f]+)_")
 _SHORTENED = re.compile(r"_x([0-9a-f]{16})$")
@@ -56,6 +72,19 @@ class Series:
     key: str
     steps: IntArray  # (N,)
     values: FloatArray  # (N,) finite
+    times: IntArray | None = (
+        None  # (N,) milliseconds since 1970; None: the one time that the series is logged with
+    )
+
+    def part(self, start: int, stop: int) -> Series:
+        """Some of its points."""
+        times = None if self.times is None else self.times[start:stop]
+        return Series(self.key, self.steps[start:stop], self.values[start:stop], times)
+
+    def points(self, timestamp: int) -> Iterator[tuple[int, float, int]]:
+        """Step, value and time of each; ``timestamp`` where they have none of their own."""
+        times = itertools.repeat(timestamp, len(self.steps)) if self.times is None else self.times.tolist()
+        return zip(self.steps.tolist(), self.values.tolist(), times, strict=True)
 
 
 @dataclass(frozen=True)
@@ -268,11 +297,14 @@ def legal_key(name: str) -> str:
     Any other character c becomes ``_x<code point in hex>_`` (``R&D`` -> ``R_x26_D``); so does an underscore that would
     read as the begin of such an escape, and a leading dot. Slash and colon are legal in MLflow but escaped as well: a
     key with slashes must be a normal path, and a server on Windows refuses colons. A key that would be too long is cut
-    and ends in ``_x<16 hex digits of the name's SHA-256>``, without the closing underscore.
+    and ends in ``_x<16 hex digits of the name's SHA-256>``, without the closing underscore. The names that MLflow has
+    for metrics of a machine stay as they are.
 
     Args:
         name: any text, not empty. Different names give different keys.
     """
+    if name in _SYSTEM_KEYS:
+        return name
     key = _ILLEGAL.sub(lambda match: f"_x{ord(match[0]):x}_", name)
     if len(key) <= KEY_LENGTH:
         return key
@@ -325,16 +357,16 @@ def without_password(uri: str) -> str:
 
 def is_legal(key: str) -> bool:
     """Whether a key can be written as it is."""
-    return 0 < len(key) <= KEY_LENGTH and not re.search(r"[^\w.\- ]|^\.", key)
+    return key in _SYSTEM_KEYS or (0 < len(key) <= KEY_LENGTH and not re.search(r"[^\w.\- ]|^\.", key))
 
 
 # ----------------------------------------------------------------------------------------------------------- numbers
 
 
-def finite_series(key: str, steps: IntArray, values: FloatArray) -> Series:
+def finite_series(key: str, steps: IntArray, values: FloatArray, times: IntArray | None = None) -> Series:
     """A series without infinities and NaN: MLflow's databases would replace or refuse them."""
     known = np.isfinite(values)
-    return Series(key, steps[known], values[known])
+    return Series(key, steps[known], values[known], None if times is None else times[known])
 
 
 def check_series(series: Sequence[Series]) -> None:
@@ -361,7 +393,7 @@ def blocks(series: Sequence[Series], size: int, skip: int = 0) -> Iterator[list[
         skip -= start
         while start < len(one.steps):
             stop = min(start + room, len(one.steps))
-            block.append(Series(one.key, one.steps[start:stop], one.values[start:stop]))
+            block.append(one.part(start, stop))
             room -= stop - start
             start = stop
             if room == 0:

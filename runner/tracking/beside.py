@@ -36,6 +36,7 @@ from runner.run_folder import RunFolder
 from runner.spec import ExperimentSpec
 from runner.tables import write_json
 from runner.tracking.base import TrackingFailed
+from runner.tracking.machine import Watch
 from runner.tracking.mirror import Mirroring, alone, failure, is_claimed, open_tracker, store_root
 from runner.tracking.mlflow_tracker import choose_store
 
@@ -112,12 +113,16 @@ def write_standing(folder: RunFolder, standing: Standing) -> None:
 class MirrorProcess:
     """The mirror of one run, seen from the run. None of its methods raises."""
 
-    def __init__(self, folder: RunFolder, tracking_uri: str | None = None) -> None:
+    def __init__(
+        self, folder: RunFolder, tracking_uri: str | None = None, watch: Watch | None = None
+    ) -> None:
         """Start it.
 
         Args:
             folder: the run. tracking_uri: as of ``mirror_to``.
+            watch: is stopped, and so leaves its file, before the mirror is told that the folder is complete.
         """
+        self._watch = watch
         self.folder = folder
         self._uri = tracking_uri
         self._process: subprocess.Popen[str] | None = None
@@ -152,6 +157,7 @@ class MirrorProcess:
             Nothing where MLflow is complete or will be; a warning where it is not.
         """
         deadline = time.monotonic() + seconds
+        self._stop_watch()
         self._tell("done")
         self._wait(deadline)
         self._let_go()
@@ -167,7 +173,12 @@ class MirrorProcess:
 
     def abandon(self) -> None:
         """The run ends before its time, or is done with: the mirror is told by the end of its input."""
+        self._stop_watch()
         self._let_go()
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
 
     def _tell(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -201,7 +212,8 @@ def mirrored(
     if not spec.tracking.enabled:
         yield None
         return
-    process = MirrorProcess(folder, tracking_uri)
+    watch = Watch(folder) if spec.tracking.system_metrics else None
+    process = MirrorProcess(folder, tracking_uri, watch)
     try:
         yield process
     finally:

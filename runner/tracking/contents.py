@@ -28,6 +28,7 @@ from runner.run_folder import RunFolder
 from runner.scoring import DATE, OPTIONS, scoring_files
 from runner.spec import ExperimentSpec
 from runner.tables import read_table
+from runner.tracking import machine
 from runner.tracking.base import (
     PARAM_LENGTH,
     TAG_LENGTH,
@@ -55,9 +56,9 @@ RUN_WORK = 200
 # Periods in a model's input example: enough to see carryover.
 EXAMPLE_ROWS = 8
 # They tell how long the run took, the mirroring included: a change in that alone is no reason to write again.
-VOLATILE = ("manifest.json", "timings.json")
+VOLATILE = ("manifest.json", "timings.json", machine.FILE)
 VOLATILE_KEYS = {"summary.json": ("seconds",)}
-SINGLE_FILES = ("spec.yaml", "summary.json", "findings.json", *VOLATILE)
+SINGLE_FILES = ("spec.yaml", "summary.json", "findings.json", "manifest.json", "timings.json")
 FILE_PATTERNS = (
     "*.parquet",
     "candidates/*.parquet",
@@ -157,6 +158,7 @@ def _whole(folder: RunFolder, spec: ExperimentSpec) -> RunContent:
         tags=_run_tags(spec, manifest, summary, best) | _note(run_note(folder, spec, summary)),
         files=_files(folder.path, FILE_PATTERNS, _single_files(spec)),
         datasets=[_data(folder, spec, manifest["data_digest"]), *_candidates_tables(folder)],
+        series=machine.system_series(folder),
         status=STATUSES.get(manifest["status"], RunStatus.FINISHED),
     )
 
@@ -555,6 +557,8 @@ def values_digest(content: RunContent) -> str:
     digest = hashlib.sha256(json.dumps(plain).encode())
     for series in content.series:
         digest.update(series.key.encode() + series.steps.tobytes() + series.values.tobytes())
+        if series.times is not None:
+            digest.update(series.times.tobytes())
     return digest.hexdigest()
 
 

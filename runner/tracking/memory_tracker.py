@@ -160,8 +160,8 @@ class MemoryTracker:
         run = self._run(handle)
         check_series(series)
         for one in series:
-            for step, value in zip(one.steps.tolist(), one.values.tolist(), strict=True):
-                run.histories.setdefault(one.key, {})[step, value, timestamp] = None
+            for point in one.points(timestamp):
+                run.histories.setdefault(one.key, {})[point] = None
         run.tags |= tags or {}
 
     def log_files(self, handle: str, root: Path, files: Sequence[str]) -> None:

@@ -326,9 +326,9 @@ class MlflowTracker:
         with self._calling(), _collector_paused():
             for block in found:
                 points = [
-                    Metric(one.key, value, timestamp, step)
+                    Metric(one.key, value, time, step)
                     for one in block
-                    for step, value in zip(one.steps.tolist(), one.values.tolist(), strict=True)
+                    for step, value, time in one.points(timestamp)
                 ]
                 self._log_batch(handle, points, tags=marks if block is found[-1] else [])
 

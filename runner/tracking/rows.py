@@ -18,8 +18,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from runner.tracking.base import NewRun, RunStatus, Series, TrackedRun, TrackingFailed
 
 if TYPE_CHECKING:
@@ -169,13 +167,13 @@ class Rows:
 
     def _add_points(self, session: Any, handle: str, series: Sequence[Series], timestamp: int) -> None:
         rows = [
-            _point(handle, one.key, value, timestamp, step)
+            _point(handle, one.key, value, time, step)
             for one in series
-            for step, value in zip(one.steps.tolist(), one.values.tolist(), strict=True)
+            for step, value, time in one.points(timestamp)
         ]
         if rows:
             self._insert(session, self._metric, rows)
-            self._renew_latest(session, list(_last_points(handle, series, timestamp)))
+            self._renew_latest(session, _last_points(rows))
 
     def _renew_latest(self, session: Any, points: Sequence[dict[str, Any]]) -> None:
         """The last point of each history, which MLflow keeps apart for its tables; of two, the one it would take."""
@@ -185,12 +183,11 @@ class Rows:
         asked = select(latest.key, latest.step, latest.timestamp, latest.value).where(
             latest.run_uuid == handle
         )
-        known = {key: rest for key, *rest in session.execute(asked)}
+        known = {key: tuple(rest) for key, *rest in session.execute(asked)}
         new = [point for point in points if point["key"] not in known]
         self._insert(session, latest, new)
         for point in points:
-            place = [point["step"], point["timestamp"], point["value"]]
-            if place > known.get(point["key"], place):
+            if _place(point) > known.get(point["key"], _place(point)):
                 is_it = and_(latest.run_uuid == handle, latest.key == point["key"])
                 session.execute(latest.__table__.update().where(is_it).values(**point))
 
@@ -261,15 +258,19 @@ def _tags_of(run: NewRun) -> dict[str, str]:
     return {**run.known, "mlflow.runName": run.name, **run.tags}
 
 
-def _last_points(handle: str, series: Sequence[Series], timestamp: int) -> Iterator[dict[str, Any]]:
-    """Of every key the point of its last step; a key may come in several series."""
-    last: dict[str, tuple[int, float]] = {}
-    for one in series:
-        if len(one.steps):
-            row = int(np.argmax(one.steps))
-            found = (int(one.steps[row]), float(one.values[row]))
-            last[one.key] = max(last.get(one.key, found), found)
-    return (_point(handle, key, value, timestamp, step) for key, (step, value) in last.items())
+def _last_points(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of every key the point of its last step."""
+    last: dict[str, dict[str, Any]] = {}
+    for point in points:
+        known = last.get(point["key"])
+        if known is None or _place(point) > _place(known):
+            last[point["key"]] = point
+    return list(last.values())
+
+
+def _place(point: Mapping[str, Any]) -> tuple[int, int, float]:
+    """By what MLflow decides which of two points is the latest."""
+    return point["step"], point["timestamp"], point["value"]
 
 
 def _is_there_already(error: BaseException | None) -> bool:
