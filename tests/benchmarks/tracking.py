@@ -29,7 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 from runner.run_folder import RunFolder
-from runner.tracking.beside import State, read_standing
+from runner.tracking.beside import Standing, State, read_standing
+from runner.tracking.mlflow_tracker import choose_store
+from tests.runner.mirrored import runs_in
 from tests.runner.servers import mlflow_server, postgres, why_no_postgres
 
 COMMAND = "python -m tests.benchmarks.tracking"
@@ -84,13 +86,8 @@ def measure(store: str, spec: str, runs: Path) -> Cost:
         ended = time.monotonic()
         folder = RunFolder(next(path.parent for path in runs.glob("*/manifest.json")))
         timings = folder.json("timings")
-        standing = read_standing(folder)
-        while standing is not None and standing.state in (State.WAITING, State.WRITING):
-            assert time.monotonic() - ended < PATIENCE
-            time.sleep(0.1)
-            standing = read_standing(folder)
+        standing = None if store == "none" else until_full(folder)
         full_after = time.monotonic() - ended
-    assert standing is None or standing.state is State.DONE, standing
     return Cost(
         store=store,
         total=timings["total"],
@@ -101,6 +98,18 @@ def measure(store: str, spec: str, runs: Path) -> Cost:
         points=standing.total if standing else 0,
         load=load,
     )
+
+
+def until_full(folder: RunFolder) -> Standing:
+    """Wait for the mirror in the background; how it ended."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        standing = read_standing(folder)
+        if standing is not None and standing.state not in (State.WAITING, State.WRITING):
+            assert standing.state is State.DONE, standing
+            return standing
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def show(rows: Sequence[Cost]) -> None:
@@ -131,27 +140,37 @@ def show(rows: Sequence[Cost]) -> None:
 
 
 def all_candidates(spec: str, runs: Path) -> None:
-    """Every candidate as a run of its own: the run's own part, a kill in the middle, and the rest by mmm track."""
+    """Every candidate as a run of its own: beside a run; by mmm track, killed half-way, then again to the end."""
     runs.mkdir(parents=True)
     command = [sys.executable, "-m", "runner.cli"]
-    began = time.monotonic()
     words = [*command, "run", spec, "--runs", str(runs), "--set", "tracking.candidates=all"]
+    print(f"load before: {os.getloadavg()[0]:.1f}")
+    began = time.monotonic()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    taken = time.monotonic() - began
     folder = RunFolder(next(path.parent for path in runs.glob("*/manifest.json")))
-    standing = read_standing(folder)
+    done = until_full(folder)
+    full_after = time.monotonic() - began - taken
     print(
-        f"run: {time.monotonic() - began:.1f} s; then {standing.done:,} of {standing.total:,} points of work"
+        f"run: {taken:.1f} s; MLflow full {full_after:.1f} s later; its mirror had {done.seconds:.1f} s of processor"
     )
+    store = choose_store(runs)
+    assert store.database is not None
+    n = runs_in(store)
+    print(f"store: {n:,} runs, {store.database.stat().st_size / 2**20:,.0f} MB")
+    store.database.unlink()
     track = [*command, "track", str(folder.path)]
     with subprocess.Popen(track, stdout=subprocess.DEVNULL) as process:
-        time.sleep(20)
+        while not store.database.exists() or runs_in(store) < n / 2:
+            assert process.poll() is None
+            time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     for attempt in ("after a kill", "again"):
         began = time.monotonic()
         answer = subprocess.run(track, check=True, capture_output=True, text=True)
-        print(f"mmm track {attempt}: {time.monotonic() - began:.1f} s; {answer.stdout.strip()}")
-    size = (runs / "mlflow.db").stat().st_size / 2**20
-    print(f"store: {size:,.0f} MB")
+        print(
+            f"mmm track {attempt}: {time.monotonic() - began:.1f} s; {answer.stdout.strip().rpartition(': ')[2]}"
+        )
 
 
 def main() -> None:

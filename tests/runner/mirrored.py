@@ -6,10 +6,11 @@ import atexit
 import functools
 import logging
 import shutil
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,24 +42,32 @@ N_TRIALS, N_CANDIDATES = 2, 40
 # ------------------------------------------------------------------------------------------------------- run folders
 
 
-def make_spec(folder: Path, channels: Sequence[str] = ("tv", "search"), **keys: Any) -> ExperimentSpec:
-    """A spec and its table of 60 weeks."""
+def make_spec(
+    folder: Path, channels: Sequence[str] = ("tv", "search"), further: int = 0, **keys: Any
+) -> ExperimentSpec:
+    """A spec and its table of 60 weeks, or more for ``further`` columns of context beside the price."""
+    periods = 60 + 2 * further
     rng = np.random.default_rng(7)
-    weeks = pd.date_range("2023-01-02", periods=60, freq="7D").strftime("%Y-%m-%d")
-    spends = {f"{channel}_spend": rng.gamma(2.0, 500.0, 60).round(2) for channel in channels}
-    price = rng.normal(10, 1, 60).round(3)
+    weeks = pd.date_range("2023-01-02", periods=periods, freq="7D").strftime("%Y-%m-%d")
+    spends = {f"{channel}_spend": rng.gamma(2.0, 500.0, periods).round(2) for channel in channels}
+    price = rng.normal(10, 1, periods).round(3)
     outcome = (
-        5000 - 100 * price + sum(20 * np.sqrt(spend) for spend in spends.values()) + rng.normal(0, 50, 60)
+        5000
+        - 100 * price
+        + sum(20 * np.sqrt(spend) for spend in spends.values())
+        + rng.normal(0, 50, periods)
     )
+    others = {f"context {i}": rng.normal(size=periods).round(3) for i in range(further)}
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "weekly.csv"
-    pd.DataFrame({"date": weeks, "revenue": outcome, "price": price, **spends}).to_csv(data, index=False)
+    columns = {"date": weeks, "revenue": outcome, "price": price, **spends, **others}
+    pd.DataFrame(columns).to_csv(data, index=False)
     tree: dict[str, Any] = {
         "name": "small",
         "data": {"path": str(data), "date": "date"},
         "outcome": {"column": "revenue"},
         "channels": [{"name": channel, "spend": f"{channel}_spend"} for channel in channels],
-        "context": ["price"],
+        "context": ["price", *others],
         "baseline": "none",
         "search": {"trials": N_TRIALS, "iterations": N_CANDIDATES},
     }
@@ -66,13 +75,17 @@ def make_spec(folder: Path, channels: Sequence[str] = ("tv", "search"), **keys: 
 
 
 def make_run(
-    runs: Path, channels: Sequence[str] = ("tv", "search"), n: int = N_CANDIDATES, **keys: Any
+    runs: Path,
+    channels: Sequence[str] = ("tv", "search"),
+    n: int = N_CANDIDATES,
+    further: int = 0,
+    **keys: Any,
 ) -> RunFolder:
     """A finished run without a search: random candidates, of which the best of each trial are selected.
 
     One candidate has an infinite DecompRSSD, as candidates without effect have.
     """
-    spec = make_spec(runs.parent / "data", channels, **keys)
+    spec = make_spec(runs.parent / "data", channels, further, **keys)
     panel = load_panel(spec)
     problem = build_problem(spec, panel)[0]
     folder = RunFolder.create(runs, spec, panel, problem)
@@ -194,6 +207,38 @@ def by_name(pictures: dict[str, Picture]) -> dict[str, Picture]:
     named = {one.name: one for one in pictures.values()}
     assert len(named) == len(pictures)
     return named
+
+
+def runs_in(store: Store) -> int:
+    """How many runs an SQLite store holds."""
+    assert store.database is not None
+    with closing(sqlite3.connect(store.database, timeout=20)) as connection:
+        return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
+def rows_in(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """All that is kept of runs, by their names; they must differ, and none be deleted."""
+    tables = {
+        "runs": "'', status, start_time, end_time, lifecycle_stage, deleted_time",
+        "tags": "key, CASE WHEN key = 'mlflow.parentRunId' THEN (SELECT name FROM runs WHERE run_uuid = value) "
+        "ELSE value END",
+        "params": "key, value",
+        "metrics": "key, step, value, timestamp, is_nan",
+        "latest_metrics": "key, step, value, timestamp, is_nan",
+    }
+    assert store.database is not None
+    with closing(sqlite3.connect(store.database)) as connection:
+        found = {
+            table: sorted(
+                connection.execute(f"SELECT r.name, {columns} FROM {table} JOIN runs r USING (run_uuid)")
+                if table != "runs"
+                else connection.execute(f"SELECT name, {columns} FROM runs")
+            )
+            for table, columns in tables.items()
+        }
+    names = [name for name, *_ in found["runs"]]
+    assert len(names) == len(set(names))
+    return found
 
 
 def _plain_tags(tags: dict[str, str]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+import uuid
 from contextlib import closing
 from dataclasses import replace
 
@@ -14,6 +16,7 @@ from runner.tracking.base import NewRun, RunStatus, Series, TrackingFailed
 from runner.tracking.memory_tracker import MemoryTracker
 from runner.tracking.mirror import mirror
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
+from runner.tracking.rows import RUNS_PER_TRANSACTION, _handles
 from tests.runner.mirrored import by_name, empty_store, make_run, picture
 
 TABLES = {
@@ -107,6 +110,15 @@ def test_every_candidate_as_a_run_reads_the_same_whichever_way_it_went(tmp_path,
         mirror(folder, tracker)
         assert by_name(picture(tracker)) == whole
         assert len(mirror(folder, tracker).unchanged) == len(whole)
+
+
+def test_ids_of_runs_are_uuids_in_the_order_of_time():
+    made = [handle for _ in range(3) for handle in (_handles(RUNS_PER_TRANSACTION), time.sleep(0.002))[0]]
+    assert made == sorted(made)
+    assert len(set(made)) == 3 * RUNS_PER_TRANSACTION
+    assert all(len(one) == 32 and uuid.UUID(one).version == 7 for one in made)
+    assert all(uuid.UUID(one).variant == uuid.RFC_4122 for one in made)
+    assert RUNS_PER_TRANSACTION <= 1 << 12
 
 
 def test_of_runs_that_are_added_at_once_all_are_there_or_none(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from runner.tracking.beside import MirrorProcess, State, read_standing
 from runner.tracking.memory_tracker import MemoryTracker
 from runner.tracking.mirror import mirror, mirror_to
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
-from tests.runner.mirrored import by_name, copy_run, empty_store, make_run, picture
+from tests.runner.mirrored import by_name, copy_run, empty_store, make_run, picture, rows_in, runs_in
 from tests.runner.servers import MlflowServer, mlflow_server, postgres, why_no_postgres, wire
 
 pytestmark = pytest.mark.integration
@@ -290,35 +290,6 @@ def test_a_kill_among_many_candidates_is_made_up_for(tmp_path):
     ):
         assert expected in subprocess.run(command, check=True, capture_output=True, text=True).stdout
         assert rows_in(store) == rows_in(whole)
-
-
-def runs_in(store) -> int:
-    with closing(sqlite3.connect(store.database, timeout=20)) as connection:
-        return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-
-
-def rows_in(store) -> dict[str, list[tuple]]:
-    """All that is kept of runs, by their names; they must differ, and none be deleted."""
-    tables = {
-        "runs": "'', status, start_time, end_time, lifecycle_stage, deleted_time",
-        "tags": "key, CASE WHEN key = 'mlflow.parentRunId' THEN (SELECT name FROM runs WHERE run_uuid = value) "
-        "ELSE value END",
-        "params": "key, value",
-        "metrics": "key, step, value, timestamp, is_nan",
-        "latest_metrics": "key, step, value, timestamp, is_nan",
-    }
-    with closing(sqlite3.connect(store.database)) as connection:
-        found = {
-            table: sorted(
-                connection.execute(f"SELECT r.name, {columns} FROM {table} JOIN runs r USING (run_uuid)")
-                if table != "runs"
-                else connection.execute(f"SELECT name, {columns} FROM runs")
-            )
-            for table, columns in tables.items()
-        }
-    names = [name for name, *_ in found["runs"]]
-    assert len(names) == len(set(names))
-    return found
 
 
 @pytest.fixture
