@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,11 @@ class Row:
     quantity: str
     estimates: tuple[Estimate | None, ...]
     changes: tuple[Change | None, ...]
+
+    @property
+    def first(self) -> int:
+        """The run that changes are against; the first of all where none has it."""
+        return next((i for i, estimate in enumerate(self.estimates) if estimate is not None), 0)
 
 
 @dataclass(frozen=True)
@@ -279,12 +284,12 @@ def _row(
     level: float,
 ) -> Row:
     estimates = tuple(ask(run, name) for run in runs)
-    first = next((i for i, estimate in enumerate(estimates) if estimate is not None), 0)
+    row = Row(name, role, quantity, estimates, ())
     changes = tuple(
-        change_of(estimates[first], estimate, level) if i > first else None
+        change_of(estimates[row.first], estimate, level) if i > row.first else None
         for i, estimate in enumerate(estimates)
     )
-    return Row(name, role, quantity, estimates, changes)
+    return replace(row, changes=changes)
 
 
 def _plan_rows(runs: Sequence[RunFacts]) -> Iterable[PlanRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from runner.comparison.differences import Comparison, Row
+from runner.comparison.differences import Comparison, Row, label
 from runner.comparison.facts import Estimate
 from runner.comparison.words import QUANTITIES, sentences, verdict, with_error
 from runner.reports.frame import whole_page
@@ -82,11 +82,12 @@ def _quantities(comparison: Comparison) -> list[Markup]:
 def _cells(rows: Sequence[Row]) -> list[list[object]]:
     found = []
     for row in rows:
+        against = label(row.first)
         cells: list[object] = [row.name, with_error(row, row.estimates[0])]
         for estimate, change in zip(row.estimates[1:], row.changes[1:], strict=True):
             moved = "" if change is None else signed_percent(change.relative, 0)
             is_beyond = change is not None and change.is_beyond_uncertainty
-            told = tag("strong", verdict(change)) if is_beyond else verdict(change)
+            told = tag("strong", verdict(change, against)) if is_beyond else verdict(change, against)
             cells += [with_error(row, estimate), moved, told]
         found.append(cells)
     return found

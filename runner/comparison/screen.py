@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from runner.comparison.differences import Comparison, Row
+from runner.comparison.differences import Comparison, Row, label
 from runner.comparison.words import sentences, verdict, with_error
 from runner.reports.theme import amount, number, signed_percent
 from runner.terminal import console
@@ -62,7 +62,9 @@ def _cells(row: Row) -> list[str]:
     for estimate, change in zip(row.estimates[1:], row.changes[1:], strict=True):
         told = ""
         if change is not None:
-            told = " ".join(filter(None, [signed_percent(change.relative, 0), verdict(change)]))
+            told = " ".join(
+                filter(None, [signed_percent(change.relative, 0), verdict(change, label(row.first))])
+            )
         cells += [with_error(row, estimate), told]
     return cells
 

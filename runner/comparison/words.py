@@ -47,14 +47,13 @@ def with_error(row: Row, estimate: Estimate | None) -> str:
     return f"{shown(row.quantity, estimate.value)} ± {shown(row.quantity, estimate.error)}"
 
 
-def verdict(change: Change | None) -> str:
-    """Whether a change is more than noise, in a word or two."""
+def verdict(change: Change | None, against: str = "A") -> str:
+    """Whether a change is more than noise, in a word or two, and against which run, where that is not A."""
     if change is None:
         return ""
-    if change.change == 0:
-        return "same"
     words = {True: "changed", False: "within noise", None: "not known"}
-    return words[change.is_beyond_uncertainty]
+    told = "same" if change.change == 0 else words[change.is_beyond_uncertainty]
+    return told if against == "A" else f"{told} (to {against})"
 
 
 # ---------------------------------------------------------------------------------------------------- what was asked
@@ -146,7 +145,7 @@ def _channels(comparison: Comparison, i: int) -> Iterator[str]:
 def _presence(comparison: Comparison, row: Row, i: int) -> Iterator[str]:
     run, before, after = comparison.labels[i], row.estimates[0], row.estimates[i]
     if before is None and after is not None:
-        yield f"{row.name} is a channel of {run} only."
+        yield f"{row.name} is a channel of {run}, not of A."
     elif before is not None and after is None:
         yield f"{row.name} is a channel of A, not of {run}."
     elif before is not None and after is not None and (before.value is None) != (after.value is None):
@@ -170,7 +169,7 @@ def _moved(comparison: Comparison, row: Row, i: int) -> Iterator[str]:
 
 def _summary(comparison: Comparison, metric: str, i: int) -> Iterator[str]:
     """The channels of which there is nothing to say, by name, so that silence is not taken for agreement."""
-    rows = [(row, row.changes[i]) for row in comparison.of(metric)]
+    rows = [(row, row.changes[i]) for row in comparison.of(metric) if row.first == 0]
     within = [row.name for row, change in rows if change and change.is_beyond_uncertainty is False]
     unknown = [row.name for row, change in rows if change and change.is_beyond_uncertainty is None]
     if within:
@@ -191,7 +190,8 @@ def _plan(run: str, row: PlanRow, i: int) -> str:
     if before is None or after is None:
         if before is after:
             return ""
-        return f"The plan {row.scenario} is in {run if before is None else 'A'} only."
+        has_it, has_not = (run, "A") if before is None else ("A", run)
+        return f"The plan {row.scenario} is in {has_it}, not in {has_not}."
     if before["lift"] is None or after["lift"] is None:
         return f"The plan {row.scenario} is {before['status']} in A and {after['status']} in {run}."
     moved = row.moved[i]

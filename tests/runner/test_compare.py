@@ -193,7 +193,25 @@ def test_channels_that_come_and_go_are_named(small_run, others, tmp_path):
         write_json(path, record)
     said = "\n".join(sentences(compare_runs([small_run, changed])))
     assert "web is a channel of A, not of B." in said
-    assert f"{STRANGE} is a channel of B only." in said
+    assert f"{STRANGE} is a channel of B, not of A." in said
+
+
+def test_of_three_runs_a_channel_that_the_first_lacks_is_held_against_the_run_that_has_it_and_says_so(
+    small_run, others, capsys
+):
+    """C had its change to B shown as one to A, and B's channel was said to be of C only."""
+    comparison = compare_runs([others[0], small_run, others[1]])
+    roas = {row.name: row for row in comparison.of("roas")}
+    assert [change is None for change in roas["web"].changes] == [True, True, False]
+    print_comparison(comparison)
+    shown = next(line for line in capsys.readouterr().out.splitlines() if "web" in line and "±" in line)
+    assert "(to B)" in shown
+    assert "(to B)" in comparison_html(comparison)
+    said = "\n".join(sentences(comparison))
+    assert "only" not in said
+    assert "Within uncertainty" not in said  # nothing of ROAS is in A
+    two = compare_runs([small_run, others[1]])
+    assert "(to " not in comparison_html(two)
 
 
 def test_a_plan_says_how_much_of_the_budget_lies_elsewhere(small_run, tmp_path):
