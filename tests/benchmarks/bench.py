@@ -34,7 +34,7 @@ from runner.search.base import Searcher, SearchJob, objectives, open_searcher, r
 from runner.search.engine import TrialBlock, trial_blocks
 from runner.space import SearchSpace
 from runner.tables import read_table
-from tests.benchmarks import peers
+from tests.benchmarks import mirrors, peers
 from tests.benchmarks.numpy_way import numpy_losses, numpy_ridge
 from tests.benchmarks.parts import parts
 from tests.benchmarks.timing import (
@@ -474,6 +474,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
     "refits": refits,
     "journal": journal,
     "search": searches,
+    "tracking": mirrors.rows,
     "start": starts,
     "peers": peers.rows,
 }

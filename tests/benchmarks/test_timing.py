@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmm_core.evaluate import evaluate_candidates
-from tests.benchmarks import bench, parts, peers
+from tests.benchmarks import bench, mirrors, parts, peers
 from tests.benchmarks.numpy_way import numpy_losses
 from tests.benchmarks.timing import (
     absent,
@@ -110,6 +110,15 @@ def test_one_group_is_measured_stored_and_compared(tmp_path, monkeypatch, capsys
         monkeypatch.setattr(sys, "argv", ["bench", "--only", "solver", *further])
         bench.main()
     assert "1.00, same" in capsys.readouterr().out
+
+
+def test_both_ways_into_mlflow_are_timed_and_leave_the_same(monkeypatch):
+    monkeypatch.setattr(mirrors, "POINTS", 30)
+    monkeypatch.setattr(mirrors, "RUNS", 2)
+    found = list(mirrors.rows(1))
+    assert [one.way for one in found] == [*mirrors.WAYS, *mirrors.WAYS]
+    assert {one.check for one in found[1::2]} == {"equal in every row of the store"}
+    assert [one.ratio is None for one in found] == [True, False] * 2
 
 
 def test_a_peer_that_fails_has_a_row_that_says_why():
