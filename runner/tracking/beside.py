@@ -1,10 +1,10 @@
 """MLflow is filled beside the run, by a process of its own.
 
 A run has hundreds of thousands of points of metric histories, which cost MLflow 9 us each in a database and 70 over
-HTTP: more processor time than the search. So the mirror is a process beside the run. While a search has all processors it does nothing; where
-processors are free it writes the histories of every trial as soon as its table is on disk; and after the search it
-works beside the later stages. In the end the run waits for it for ten seconds, or a tenth of its own time if that is
-more, and leaves it to go on alone. What the two say to each other:
+HTTP: more processor time than the search. So the mirror is a process beside the run. While a search has all processors
+it does nothing; where processors are free it writes the histories of every trial as soon as its table is on disk; and
+after the search it works beside the later stages. In the end the run waits for it for ten seconds, or a tenth of its
+own time if that is more, and leaves it to go on alone. What the two say to each other:
 
     the run -> the mirror     a line of JSON with its orders, then "done" when the folder is complete, by its input;
                               an input that ends before that means that the run has ended before its time
