@@ -133,9 +133,9 @@ def plan_contents(folder: RunFolder) -> list[Planned]:
     return [plan_run(folder, spec), *plan_trials(folder, spec), *models, *others]
 
 
-def plan_run(folder: RunFolder, spec: ExperimentSpec) -> Planned:
-    """The run itself, which all else is below; ``spec`` is the folder's."""
-    return Planned("run", folder.manifest()["run_id"], 0, lambda: _legal(_whole(folder, spec)))
+def plan_run(folder: RunFolder, spec: ExperimentSpec, *, is_brief: bool = False) -> Planned:
+    """The run itself, which all else is below; ``spec`` is the folder's, brief is without files and tables."""
+    return Planned("run", folder.manifest()["run_id"], 0, lambda: _legal(_whole(folder, spec, is_brief)))
 
 
 def read_contents(folder: RunFolder) -> list[RunContent]:
@@ -146,7 +146,7 @@ def read_contents(folder: RunFolder) -> list[RunContent]:
 # ----------------------------------------------------------------------------------------------------- the whole run
 
 
-def _whole(folder: RunFolder, spec: ExperimentSpec) -> RunContent:
+def _whole(folder: RunFolder, spec: ExperimentSpec, is_brief: bool) -> RunContent:
     manifest = folder.manifest()
     summary = folder.json("summary") if (folder.path / "summary.json").is_file() else {}
     best = (summary.get("selected") or [{}])[0]
@@ -156,8 +156,10 @@ def _whole(folder: RunFolder, spec: ExperimentSpec) -> RunContent:
         params=_spec_params(spec),
         metrics=_distinct(_run_metrics(folder, summary, best)),
         tags=_run_tags(spec, manifest, summary, best) | _note(run_note(folder, spec, summary)),
-        files=_files(folder.path, FILE_PATTERNS, _single_files(spec)),
-        datasets=[_data(folder, spec, manifest["data_digest"]), *_candidates_tables(folder)],
+        files=() if is_brief else _files(folder.path, FILE_PATTERNS, _single_files(spec)),
+        datasets=()
+        if is_brief
+        else [_data(folder, spec, manifest["data_digest"]), *_candidates_tables(folder)],
         series=machine.system_series(folder),
         status=STATUSES.get(manifest["status"], RunStatus.FINISHED),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +97,14 @@ class Mirroring(Writing):
 
         What is there of the rest is left alone, and ``bring`` adds it at any later time.
         """
-        planned = plan_run(self.folder, self.spec)
+        planned = plan_run(self.folder, self.spec, is_brief=True)
         found = [run for run in self.find() if identity(run) == planned.identity]
         complete = [run for run in found if run.tags.get("mmm.complete") == "true"]
         if complete:
             self.put_below(complete[0], self.above())
             self.unchanged.append(planned.name)
             return
-        content = replace(planned.make(), files=(), datasets=(), model=None)
+        content = planned.make()
         self.delete(found)
         digest = values_digest(content)
         handle = self.start(planned, content, digest)
