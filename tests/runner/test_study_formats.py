@@ -554,5 +554,5 @@ def test_an_efficiency_needs_money(tmp_path):
 def test_a_table_without_rows_is_told_what_a_row_would_be(text, tmp_path):
     path = tmp_path / "studies.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match="expected (a header and )?one row per study"):
+    with pytest.raises(UserError, match=r"expected (a header and )?one row per study"):
         load_studies(spec_of(calibration=str(path)), PANEL)
