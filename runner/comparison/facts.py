@@ -174,21 +174,37 @@ def read_facts(folder: RunFolder) -> RunFacts:
     """Read a run.
 
     Raises:
-        UserError: it did not finish, or a file is missing.
+        UserError: it did not finish, or a file is missing or damaged.
     """
+    try:
+        return _facts(folder)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder.path}: a file of the run is damaged ({type(error).__name__}: {error}); run it again"
+        ) from error
+
+
+def _facts(folder: RunFolder) -> RunFacts:
     if not (folder.path / "summary.json").is_file():
         raise UserError(f"{folder.path}: the run did not finish; go on with: mmm resume {folder.path}")
     paths = [folder.path / "models" / f"{candidate}.json" for candidate in folder.selected()]
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path}: the run has no such model; run it again")
+    summary = folder.json("summary")
+    if not (isinstance(summary, dict) and {"selected", "plans", "candidates", "converged"} <= set(summary)):
+        raise UserError(f"{folder.path / 'summary.json'}: not the summary of a run; run it again")
+    models = tuple(read_record(path) for path in paths)
+    for path, model in zip(paths, models, strict=True):
+        if not {"candidate", "window", "channels", "components"} <= set(model):
+            raise UserError(f"{path}: not a model of a run; run it again")
     rows = folder.table("intervals").to_pylist()
     return RunFacts(
         folder=folder,
         spec=folder.spec(),
         manifest=folder.manifest(),
-        summary=folder.json("summary"),
-        models=tuple(read_record(path) for path in paths),
+        summary=summary,
+        models=models,
         sampling={
             (row["candidate"], row["quantity"], row["name"]): (row["lower"], row["upper"])
             for row in rows

@@ -8,7 +8,7 @@ from runner.comparison.differences import Comparison, Row, label
 from runner.comparison.facts import Estimate
 from runner.comparison.words import QUANTITIES, sentences, verdict, with_error
 from runner.reports.frame import whole_page
-from runner.reports.html import Markup, bullets, join, table, tag
+from runner.reports.html import Markup, bullets, join, table, tag, void
 from runner.reports.theme import amount, number, palette, percent, signed_percent
 
 # Geometry of the pictures, in their own units.
@@ -118,7 +118,22 @@ def _plan_table(comparison: Comparison) -> Markup:
 
 
 def _spec(comparison: Comparison) -> list[list[object]]:
-    return [[one.key, *("–" if value is None else value for value in one.values)] for one in comparison.spec]
+    return [
+        [_in_parts(one.key), *("–" if value is None else _anywhere(value) for value in one.values)]
+        for one in comparison.spec
+    ]
+
+
+def _in_parts(key: str) -> Markup:
+    """A key that is broken at its dots, if at all."""
+    parts = key.replace(".", ".\0").split("\0")
+    pieces = [piece for part in parts for piece in (part, void("wbr"))][:-1]
+    return tag("span", *pieces, style="overflow-wrap: normal")
+
+
+def _anywhere(value: str) -> Markup:
+    """A value that may be long, such as a path."""
+    return tag("span", value, style="overflow-wrap: anywhere")
 
 
 def _data(comparison: Comparison) -> list[list[object]]:
@@ -153,7 +168,7 @@ def _picture(comparison: Comparison, rows: Sequence[Row]) -> Markup:
     colours = palette(len(comparison.runs))
     group = LINE * len(comparison.runs) + 8
     height = TOP + group * len(rows) + 6
-    parts = [_legend(comparison.labels, colours), _zero(LEFT - low * scale, height)]
+    parts = [_legend(comparison.labels, colours, rows), _zero(LEFT - low * scale, height)]
     for place, row in enumerate(rows):
         y = TOP + place * group
         parts.append(tag("text", _short(row.name), x=0, y=y + group / 2, font_size=13, fill="currentColor"))
@@ -197,9 +212,14 @@ def _mark(
     return [line, dot]
 
 
-def _legend(labels: Sequence[str], colours: Sequence[str]) -> Markup:
+def _legend(labels: Sequence[str], colours: Sequence[str], rows: Sequence[Row]) -> Markup:
+    """The runs that are in the picture: one judged by CPA is not among the ROAS."""
     parts = []
-    for i, (name, colour) in enumerate(zip(labels, colours, strict=True)):
+    has_it = [any(row.estimates[i] for row in rows) for i in range(len(labels))]
+    shown = [
+        pair for pair, is_there in zip(zip(labels, colours, strict=True), has_it, strict=True) if is_there
+    ]
+    for i, (name, colour) in enumerate(shown):
         parts.append(tag("circle", cx=LEFT + 60 * i, cy=10, r=4.5, fill=colour))
         parts.append(tag("text", name, x=LEFT + 60 * i + 9, y=14, font_size=13, fill="currentColor"))
     return join(parts)

@@ -67,6 +67,9 @@ def _setting(comparison: Comparison, i: int) -> Iterator[str]:
         yield _keys(run, keys, i) if keys else f"{run} has the spec of A."
     else:
         yield f"{run} has the spec and the data of A, but found other candidates{_versions(comparison, i)}."
+    if data.window != comparison.data[0].window:
+        mine, first = (" to ".join(one.window) for one in (data, comparison.data[0]))
+        yield f"The window of {run} is {mine}, A's {first}: contributions per period are means of other periods."
     if comparison.is_same_search[i]:
         yield f"Every candidate of {run} is one of A: the search was the same."
 

@@ -240,7 +240,7 @@ def test_a_plan_says_how_much_of_the_budget_lies_elsewhere(small_run, tmp_path):
 class Reader(HTMLParser):
     """Collects tags and text; tags must be closed in order."""
 
-    VOID = ("meta",)
+    VOID = ("meta", "wbr")
 
     def __init__(self) -> None:
         super().__init__()
@@ -288,6 +288,42 @@ def test_one_run_is_no_comparison_and_an_unfinished_one_neither(small_run):
     (small_run.path / "summary.json").unlink()
     with pytest.raises(UserError, match="did not finish"):
         compare([small_run.path, small_run.path])
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", "null"])
+@pytest.mark.parametrize("name", ["summary.json", "models/*.json"])
+def test_a_run_with_a_damaged_file_is_told_in_one_sentence(small_run, name, content):
+    """A trace came of these, and the exit status of a fault of ours."""
+    for path in small_run.path.glob(name):
+        path.write_text(content)
+    with pytest.raises(UserError, match="run it again"):
+        compare([small_run.path, small_run.path])
+
+
+def test_other_windows_are_told_where_the_spec_says_nothing_of_them(small_run, others):
+    comparison = compare_runs([small_run, others[0]])
+    first, other = (data.window for data in comparison.data)
+    said = f"The window of B is {' to '.join(other)}, A's {' to '.join(first)}: contributions per period"
+    assert first != other
+    assert any(sentence.startswith(said) for sentence in sentences(comparison))
+    assert not any(
+        "The window of" in sentence for sentence in sentences(compare_runs([small_run, others[1]]))
+    )
+
+
+def test_a_key_without_a_value_is_as_good_as_none(small_run, others):
+    comparison = compare_runs([others[1], others[0]])
+    keys = {one.key: one.values for one in comparison.spec}
+    assert any(key.startswith("scenarios.") for key in keys)
+    assert not [key for key, values in keys.items() if set(values) <= {None, "null"}]
+
+
+def test_a_picture_names_the_runs_that_are_in_it_and_keys_break_at_dots(small_run, others):
+    page = comparison_html(compare_runs([small_run, others[0]]))
+    roas = page[page.index("<svg") : page.index("</svg>")]
+    assert ">A<" in roas
+    assert ">B<" not in roas  # judged by CPA
+    assert "outcome.<wbr>kind" in page
 
 
 def test_a_page_that_cannot_be_written_is_told(small_run, tmp_path):
