@@ -710,6 +710,21 @@ def test_track_brings_mlflow_to_the_state_of_the_run_and_says_so(tmp_path, made)
     assert json.loads(json.dumps(first.as_record()))["run_id"] == folder.run_id
 
 
+@pytest.mark.parametrize(
+    ("asked", "quiet", "lines"), [("lines", False, 2), ("lines", True, 0), ("", False, 0)]
+)
+def test_track_tells_how_far_it_is_in_lines_where_they_are_asked_for(
+    monkeypatch, capsys, asked, quiet, lines
+):
+    monkeypatch.setenv("MMM_PROGRESS", asked)
+    now = iter([0.0, 5.0, 11.0, 12.0, 25.0])
+    monkeypatch.setattr(track.time, "monotonic", lambda: next(now))
+    with track._bar(quiet) as tell:
+        for done in (10, 20, 30, 70):
+            tell(done, 100)
+    assert capsys.readouterr().err.splitlines() == ["MLflow: 20%", "MLflow: 70%"][:lines]
+
+
 @pytest.mark.integration
 def test_track_takes_back_what_an_earlier_failure_left(tmp_path, made):
     folder = copy_run(made, tmp_path / "runs")
