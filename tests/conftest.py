@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
+
+# A shell that starts a command in the background has it ignore Ctrl-C, and so all that it starts: tests that press it
+# would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first example of a kernel compiles it, so no deadline; and no timed assertion anywhere.
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=60, database=None)
