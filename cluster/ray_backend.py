@@ -76,7 +76,8 @@ class RayBackend(Backend):
         self.start()
         import ray
 
-        return Shared(ray.put(value))
+        with _connected():
+            return Shared(ray.put(value))
 
     def map(
         self,
@@ -120,7 +121,8 @@ class RayBackend(Backend):
             incidents=self.incidents,
         )
         try:
-            yield from attempts.run()
+            with _connected():
+                yield from attempts.run()
         except KeyboardInterrupt:
             self._session.forget_interrupt()
             raise
@@ -324,7 +326,7 @@ class _RayEngine:
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """Ray Client's, and a lost raylet's, way to say that the cluster is gone, as BackendUnavailable."""
+    """The ways in which Ray says that the cluster is gone, a broken pipe to its local part too: BackendUnavailable."""
     from ray.exceptions import LocalRayletDiedError, RaySystemError
 
     try:

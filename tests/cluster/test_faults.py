@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -245,7 +246,8 @@ def test_a_cluster_whose_head_dies_is_told_in_one_sentence(
         refusal = run.driver.until("refused")["refused"]
         noticed = time.monotonic() - began
         status, errors = run.driver.end()
-        assert "the head of the Ray cluster at" in refusal
+        # Whoever notices first: the watch of the head, or a call on its way to it.
+        assert re.search("the head of the Ray cluster at|the connection to Ray was lost", refusal)
         assert f"what was done is kept, go on with: mmm resume {run.folder}" in refusal
         assert (status, errors) == (0, "")
         kept = len([*run.folder.glob("candidates/trial-*.parquet")])
