@@ -298,18 +298,16 @@ class _RayEngine:
         waited = [handle.awaited for handle in handles if not handle.has_more]
         if saying:
             return saying
-        with _connected():
-            ready, others = ray.wait(waited, num_returns=1, timeout=seconds)
-            if ready and others:
-                # All that are ready, not the first of them alone: the next in line would starve.
-                ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
+        ready, others = ray.wait(waited, num_returns=1, timeout=seconds)
+        if ready and others:
+            # All that are ready, not the first of them alone: the next in line would starve.
+            ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
         found = set(ready)
         return [handle for handle in handles if handle.awaited in found]
 
     def read(self, position: int, handle: _Task) -> Message | None:
         """See ``Engine``."""
-        with _connected():
-            return handle.read(position)
+        return handle.read(position)
 
     def check(self) -> None:
         """See ``Engine``."""

@@ -40,7 +40,7 @@ from runner.model_files import model_record, write_model
 from runner.pool import Pool
 from runner.problem import build_problem, check_panel_rows
 from runner.progress import Progress
-from runner.readiness import loading, make_ready
+from runner.readiness import load_beside, make_ready
 from runner.refits import Uncertainty, intervals_table, refit_models
 from runner.refresh.changes import Change, changes, changes_table
 from runner.refresh.telling import findings_of
@@ -303,7 +303,8 @@ def _compute(
     stages.attach(folder)
     spec, problem, studies = prepared.spec, prepared.problem, prepared.studies
     known = finished_trials(folder.path)
-    with stages("search"), loading("sklearn.cluster"):
+    with stages("search"):
+        load_beside("sklearn.cluster")  # for the selection
         pool = candidates.make(spec, problem, backend, folder, stages.progress)
     with stages("select"):
         selection = candidates.select(spec, problem, pool)

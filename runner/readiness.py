@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from cluster.base import Backend, BackendUnavailable
 from mmm_core.warm_up import warm_up as compile_kernels
@@ -26,9 +25,8 @@ def make_ready(backend: Backend) -> None:
         compile_kernels()
 
 
-@contextmanager
-def loading(*modules: str) -> Iterator[None]:
-    """Import modules that are slow to import beside what this process waits for, and wait for neither in the end."""
+def load_beside(*modules: str) -> None:
+    """Begin to import modules that are slow to import, while this process waits for something else."""
 
     def load_all() -> None:
         for module in modules:
@@ -36,4 +34,3 @@ def loading(*modules: str) -> Iterator[None]:
                 importlib.import_module(module)
 
     threading.Thread(target=load_all, name="loading", daemon=True).start()
-    yield

@@ -67,14 +67,12 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One metric by step."""
+    """One metric by step; ``times`` in milliseconds since 1970, None: the one that the series is logged with."""
 
     key: str
     steps: IntArray  # (N,)
     values: FloatArray  # (N,) finite
-    times: IntArray | None = (
-        None  # (N,) milliseconds since 1970; None: the one time that the series is logged with
-    )
+    times: IntArray | None = None  # (N,)
 
     def part(self, start: int, stop: int) -> Series:
         """Some of its points."""

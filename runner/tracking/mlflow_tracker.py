@@ -5,7 +5,7 @@ the program around it may use MLflow as it likes. It is slow to import (2 to 8 s
 tracker is opened.
 
 What things cost, in CPU time of one core: over HTTP a point of a metric history 70 to 90 us, most of it the server's,
-and a run with 40 metrics 24 ms in three calls; in a database that is reached directly 9 us and 8 ms, see ``rows``;
+and a run with 40 metrics 24 ms in three calls; in a database that is reached directly 9 us and 2 ms, see ``rows``;
 import 2.7 s.
 """
 

@@ -35,17 +35,20 @@ _PAIR = {"run_uuid", "key", "value"}
 # Version and variant of the ids of runs; 12 bits between them count the runs of one call.
 _VERSION_7 = 0x7 << 76 | 0b10 << 62
 _RUN = {
-    *(
-        "run_uuid",
-        "name",
-        "source_type",
-        "source_name",
-        "entry_point_name",
-        "user_id",
-        "status",
-        "start_time",
-    ),
-    *("end_time", "deleted_time", "source_version", "lifecycle_stage", "artifact_uri", "experiment_id"),
+    "run_uuid",
+    "name",
+    "source_type",
+    "source_name",
+    "entry_point_name",
+    "user_id",
+    "status",
+    "start_time",
+    "end_time",
+    "deleted_time",
+    "source_version",
+    "lifecycle_stage",
+    "artifact_uri",
+    "experiment_id",
 }
 
 

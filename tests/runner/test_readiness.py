@@ -10,7 +10,7 @@ import pytest
 from cluster import SerialBackend
 from cluster.base import BackendUnavailable
 from runner import readiness
-from runner.readiness import loading, make_ready
+from runner.readiness import load_beside, make_ready
 from runner.search.engine import load
 
 
@@ -43,8 +43,8 @@ def test_workers_of_this_machine_wait_for_its_kernels_and_others_do_not(is_here,
 
 def test_modules_are_loaded_beside_and_a_missing_one_is_told_where_it_is_needed(monkeypatch):
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    with loading("no_such_module_here", "colorsys"):
-        deadline = time.monotonic() + 10
-        while "colorsys" not in sys.modules and time.monotonic() < deadline:
-            time.sleep(0.01)
+    load_beside("no_such_module_here", "colorsys")
+    deadline = time.monotonic() + 10
+    while "colorsys" not in sys.modules and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert "colorsys" in sys.modules
