@@ -46,6 +46,12 @@ def results(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
+def only_portfolio(place: Path) -> Path:
+    """The one run of ``write_portfolio``'s spec below a place."""
+    (found,) = (place / "runs").glob("markets-2*")
+    return found
+
+
 def model_folder(portfolio: Path, model: str) -> Path:
     """The run folder of a model whose name is its file name."""
     (found,) = (portfolio / "models").glob(f"*-{model}-*")

@@ -19,7 +19,7 @@ from runner.tracking.memory_tracker import MemoryTracker
 from runner.tracking.mlflow_tracker import MlflowTracker, choose_store
 from tests.runner.command import Ended, mmm, mmm_process
 from tests.runner.mirrored import Picture, by_name, picture
-from tests.runner.portfolio_files import MARKETS, market_table, model_folder, write_portfolio
+from tests.runner.portfolio_files import MARKETS, market_table, model_folder, only_portfolio, write_portfolio
 
 TRACKED = {"tracking": {"enabled": True}}
 ZERO = "spend of channel tv is zero in every row of the window"
@@ -47,8 +47,7 @@ def folder(made, tmp_path) -> PortfolioFolder:
 
 
 def portfolio_in(place: Path) -> PortfolioFolder:
-    (found,) = (place / "runs").glob("markets-2*")
-    return PortfolioFolder.open(found)
+    return PortfolioFolder.open(only_portfolio(place))
 
 
 def mlflow_of(place: Path) -> dict[str, Picture]:

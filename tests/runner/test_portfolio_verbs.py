@@ -14,7 +14,7 @@ from runner.latest import find_portfolio, find_run, runs_named
 from runner.portfolio import PortfolioFolder
 from runner.run_folder import RunFolder
 from tests.runner.command import files_below, mmm
-from tests.runner.portfolio_files import MARKETS, market_table, model_folder, write_portfolio
+from tests.runner.portfolio_files import MARKETS, market_table, model_folder, only_portfolio, write_portfolio
 from tests.runner.small import write_small
 
 START, END = "2023-01-02", "2023-03-27"
@@ -35,13 +35,8 @@ def place(made, tmp_path) -> Path:
     return tmp_path
 
 
-def whole_of(place: Path) -> Path:
-    (found,) = (place / "runs").glob("markets-2*")
-    return found
-
-
 def model_of(place: Path, market: str) -> Path:
-    return model_folder(whole_of(place), market)
+    return model_folder(only_portfolio(place), market)
 
 
 def about_one(place: Path) -> dict[str, list[object]]:
@@ -66,7 +61,7 @@ ABOUT_ONE = ("allocate", "plan", "compare", "export-robyn", "refresh")
 @pytest.mark.parametrize("verb", ABOUT_ONE)
 def test_what_is_about_one_model_says_how_to_name_one(place, capsys, verb, given):
     words = about_one(place)[verb]
-    source = whole_of(place) if given == "folder" else place / "spec.yaml"
+    source = only_portfolio(place) if given == "folder" else place / "spec.yaml"
     before = files_below(place)
     refusal = mmm(capsys, verb, source, *words).refusal
     assert refusal.startswith(f"{source}: ")
@@ -98,15 +93,15 @@ def test_given_candidates_are_of_one_model(place, capsys):
     assert told.endswith(
         "names several models, and this is about one; give the run folder of one, or its spec.yaml"
     )
-    told = mmm(capsys, "evaluate", whole_of(place), *words).refusal
+    told = mmm(capsys, "evaluate", only_portfolio(place), *words).refusal
     assert told.endswith(f"give the run folder of one, such as {model_of(place, 'north')}")
 
 
 @pytest.mark.parametrize("verb", ["validate", "run", "submit"])
 def test_what_takes_a_spec_says_so_of_a_folder(place, capsys, verb):
     words = ["--address", "http://127.0.0.1:1"] if verb == "submit" else []
-    told = mmm(capsys, verb, whole_of(place), *words).refusal
-    assert told == f"{whole_of(place)}: this is a directory; give the path of a spec file"
+    told = mmm(capsys, verb, only_portfolio(place), *words).refusal
+    assert told == f"{only_portfolio(place)}: this is a directory; give the path of a spec file"
 
 
 def test_a_model_of_a_portfolio_is_a_run_like_any_other(place, capsys):
@@ -146,7 +141,7 @@ def test_a_model_is_refreshed_with_the_long_table_of_all(tmp_path, monkeypatch):
 
 
 def test_a_spec_of_several_models_stands_for_its_newest_run(place, capsys):
-    whole = whole_of(place)
+    whole = only_portfolio(place)
     older = whole.with_name(whole.name.replace("-2", "-1", 1))
     shutil.copytree(whole, older)
     page = whole / "report" / "index.html"
@@ -161,11 +156,13 @@ def test_a_spec_of_several_models_stands_for_its_newest_run(place, capsys):
 
 def test_a_spec_is_told_from_that_of_a_name_that_begins_with_its_own(place, monkeypatch):
     monkeypatch.setattr("runner.orchestrate.write_report", lambda folder: None)
-    shutil.copytree(whole_of(place), place / "runs" / whole_of(place).name.replace("markets-", "markets-eu-"))
-    assert find_portfolio(place / "spec.yaml", place / "runs").path == whole_of(place)
-    PortfolioFolder(place / "runs" / whole_of(place).name.replace("markets-", "markets-eu-")).set_status(
-        "failed"
+    shutil.copytree(
+        only_portfolio(place), place / "runs" / only_portfolio(place).name.replace("markets-", "markets-eu-")
     )
+    assert find_portfolio(place / "spec.yaml", place / "runs").path == only_portfolio(place)
+    PortfolioFolder(
+        place / "runs" / only_portfolio(place).name.replace("markets-", "markets-eu-")
+    ).set_status("failed")
     with pytest.raises(UserError, match=r"no run of 'markets' in .* waits to go on"):
         runner.resume(place / "spec.yaml", runs=place / "runs")
 
@@ -176,28 +173,28 @@ def test_a_spec_that_has_changed_is_told_which_run_there_is(place, capsys):
         told = mmm(capsys, verb, spec, "--runs", place / "runs").refusal
         assert told == (
             f"{spec}: no run of exactly this spec in {place / 'runs'}; the newest with other settings is "
-            f"{whole_of(place)}, give that folder to use it"
+            f"{only_portfolio(place)}, give that folder to use it"
         )
 
 
 @pytest.mark.parametrize("verb", ["report", "track"])
 def test_a_spec_without_a_finished_run_is_told_how_to_go_on(place, capsys, verb):
-    PortfolioFolder(whole_of(place)).set_status("interrupted")
+    PortfolioFolder(only_portfolio(place)).set_status("interrupted")
     told = mmm(capsys, verb, place / "spec.yaml", "--runs", place / "runs").refusal
-    assert told.endswith(f"did not finish; go on with it first: mmm resume {whole_of(place)}")
+    assert told.endswith(f"did not finish; go on with it first: mmm resume {only_portfolio(place)}")
 
 
 def test_a_run_without_a_summary_cannot_be_tracked_yet(place, capsys):
-    (whole_of(place) / "summary.json").unlink()
-    told = mmm(capsys, "track", whole_of(place)).refusal
+    (only_portfolio(place) / "summary.json").unlink()
+    told = mmm(capsys, "track", only_portfolio(place)).refusal
     assert (
         told
-        == f"{whole_of(place)}: the run did not finish; go on with it first: mmm resume {whole_of(place)}"
+        == f"{only_portfolio(place)}: the run did not finish; go on with it first: mmm resume {only_portfolio(place)}"
     )
 
 
 def test_the_page_of_all_has_one_language(place, capsys):
-    told = mmm(capsys, "report", whole_of(place), "--language", "de").refusal
+    told = mmm(capsys, "report", only_portfolio(place), "--language", "de").refusal
     assert told.startswith(
         "--language de: the page of several models is in English only; leave it out, or give"
     )
@@ -205,10 +202,10 @@ def test_the_page_of_all_has_one_language(place, capsys):
 
 
 def test_a_damaged_manifest_is_a_sentence(place, capsys):
-    (whole_of(place) / "manifest.json").write_text("{")
+    (only_portfolio(place) / "manifest.json").write_text("{")
     for verb in ("report", "track", "resume"):
-        told = mmm(capsys, verb, whole_of(place)).refusal
-        assert told == f"{whole_of(place)}: manifest.json is damaged; run the experiment again"
+        told = mmm(capsys, verb, only_portfolio(place)).refusal
+        assert told == f"{only_portfolio(place)}: manifest.json is damaged; run the experiment again"
 
 
 def test_a_spec_of_one_model_is_as_before(tmp_path):
