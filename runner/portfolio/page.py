@@ -21,7 +21,6 @@ from runner.reports.html import Markup, join, tag, text
 from runner.reports.theme import amount, number, percent
 
 STYLE = """
-main { padding-top: 1.6rem; }
 .scroll > svg { min-width: 44rem; }
 td.text { min-width: 6rem; max-width: 18rem; overflow-wrap: anywhere; }
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid currentColor; }
