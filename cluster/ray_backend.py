@@ -121,8 +121,7 @@ class RayBackend(Backend):
             incidents=self.incidents,
         )
         try:
-            with _connected():
-                yield from attempts.run()
+            yield from attempts.run()
         except KeyboardInterrupt:
             self._session.forget_interrupt()
             raise
@@ -276,7 +275,8 @@ class _RayEngine:
     def submit(self, position: int, item: Any, avoid: Set[str]) -> _Task:
         """See ``Engine``; the places are Ray's nodes."""
         sign = _StopSign(self._key, position)
-        handle = self._elsewhere(avoid).remote(sign, *self._work, item)
+        with _connected():
+            handle = self._elsewhere(avoid).remote(sign, *self._work, item)
         return _WholeTask(handle) if self._session.is_client else _StreamingTask(handle)
 
     def _elsewhere(self, avoid: Set[str]) -> Any:
@@ -298,16 +298,18 @@ class _RayEngine:
         waited = [handle.awaited for handle in handles if not handle.has_more]
         if saying:
             return saying
-        ready, others = ray.wait(waited, num_returns=1, timeout=seconds)
-        if ready and others:
-            # All that are ready, not the first of them alone: the next in line would starve.
-            ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
+        with _connected():
+            ready, others = ray.wait(waited, num_returns=1, timeout=seconds)
+            if ready and others:
+                # All that are ready, not the first of them alone: the next in line would starve.
+                ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
         found = set(ready)
         return [handle for handle in handles if handle.awaited in found]
 
     def read(self, position: int, handle: _Task) -> Message | None:
         """See ``Engine``."""
-        return handle.read(position)
+        with _connected():
+            return handle.read(position)
 
     def check(self) -> None:
         """See ``Engine``."""
@@ -324,12 +326,15 @@ class _RayEngine:
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """The ways in which Ray says that the cluster is gone, a broken pipe to its local part too: BackendUnavailable."""
+    """Around every call to Ray: the ways in which it says that the cluster is gone, as BackendUnavailable.
+
+    A lost raylet has an error of its own, or is an ``OSError`` that says no more than "Broken pipe".
+    """
     from ray.exceptions import LocalRayletDiedError, RaySystemError
 
     try:
         yield
-    except (ConnectionError, LocalRayletDiedError, RaySystemError) as error:
+    except (OSError, LocalRayletDiedError, RaySystemError) as error:
         raise BackendUnavailable(f"the connection to Ray was lost: {_first_line(error)}") from error
 
 

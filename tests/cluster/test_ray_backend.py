@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from cluster import BackendUnavailable, ClusterConfig, open_backend
+from cluster.ray_backend import _connected
 from cluster.ray_session import Session
 from tests.cluster.processes import descendants, survivors
 
@@ -200,6 +201,13 @@ def test_a_killed_driver_takes_its_ray_along(tmp_path: Path) -> None:
         process.kill()
     shutil.rmtree(facts["folder"], ignore_errors=True)
     assert not survivors(set(facts["pids"]), patience=120)
+
+
+def test_whatever_ray_makes_of_a_lost_raylet_is_told_as_a_lost_connection() -> None:
+    """Its compiled part raises a bare OSError, of no number, where the socket of a dead raylet is written to."""
+    for error in (OSError("Broken pipe"), ConnectionResetError("reset")):
+        with pytest.raises(BackendUnavailable, match="the connection to Ray was lost: "), _connected():
+            raise error
 
 
 class PressesInItsDestructor:
